@@ -1,0 +1,247 @@
+"""The options of solar_orch, and how a configuration is read.
+
+All options live in the oslo.config group ``[orchestration]``.  A
+configuration is an object that is handed down: no module reads a global one.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from oslo_config import cfg
+
+from solar_orch import __version__
+from solar_orch.errors import ConfigError
+
+GROUP = "orchestration"
+
+#: Part of the names of the configuration files: ``~/.solar/solar.conf``, ``/etc/solar/solar.conf``, ...
+PROJECT = "solar"
+
+
+def _default_state_dir() -> str:
+    base = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    return str(Path(base) / "solar").replace("$", "$$")
+
+
+def _default_runtime_dir() -> str:
+    base = os.environ.get("XDG_RUNTIME_DIR")
+    return str(Path(base) / "solar").replace("$", "$$") if base else "$state_dir/run"
+
+
+def _address(name: str) -> cfg.Opt:
+    return cfg.StrOpt(
+        f"{name}_address",
+        default=f"ipc://$runtime_dir/{name}.sock",
+        help=f"Where the {name} worker takes its calls: an ipc:// or tcp:// address of ZeroMQ. "
+        "An ipc socket must lie in a directory that only its owner can enter; "
+        "tcp is taken on loopback only.",
+    )
+
+
+def _driver(name: str) -> cfg.Opt:
+    return cfg.StrOpt(
+        f"{name}_driver",
+        default="solar",
+        help=f"Name of the {name} driver, an entry point in solar.orchestration.drivers.{name}.",
+    )
+
+
+def orchestration_opts() -> list[cfg.Opt]:
+    """Fresh option objects of the group; defaults follow the XDG variables of the environment."""
+    return [
+        cfg.StrOpt(
+            "state_dir",
+            default=_default_state_dir(),
+            sample_default="$XDG_STATE_HOME/solar",
+            help="Directory of what must outlive a process: the database. Made with mode 0700.",
+        ),
+        cfg.StrOpt(
+            "runtime_dir",
+            default=_default_runtime_dir(),
+            sample_default="$XDG_RUNTIME_DIR/solar, or $state_dir/run where that is not set",
+            help="Directory of sockets and locks. It must belong to the user, with mode 0700.",
+        ),
+        cfg.StrOpt(
+            "database",
+            default="sqlite:///$state_dir/solar.db",
+            secret=True,
+            help="SQLAlchemy URL of the database that holds plans, tasks and the system log.",
+        ),
+        _address("system_log"),
+        _address("tasks"),
+        _address("scheduler"),
+        cfg.StrOpt(
+            "executor",
+            default="zerorpc",
+            help="Name of the executor that carries calls to workers and runs them, "
+            "an entry point in solar.orchestration.executors.",
+        ),
+        _driver("tasks"),
+        _driver("scheduler"),
+        _driver("system_log"),
+        cfg.StrOpt(
+            "runner",
+            default="gevent",
+            help="Name of the runner that runs all executors, an entry point in solar.orchestration.runners.",
+        ),
+        cfg.IntOpt(
+            "pool_size",
+            default=100,
+            min=1,
+            help="Concurrent calls of one worker. Controls (ping, kill) do not count.",
+        ),
+        cfg.IntOpt(
+            "max_inprogress",
+            default=100,
+            min=1,
+            help="How many tasks of one plan are in progress at once.",
+        ),
+        cfg.IntOpt(
+            "target_limit",
+            default=1,
+            min=1,
+            help="How many tasks of one plan with the same target are in progress at once.",
+        ),
+        cfg.FloatOpt(
+            "drain_timeout",
+            default=30.0,
+            min=0.0,
+            help="Seconds that running calls get to end when the process is stopped; "
+            "what is then still running is handed back and run again.",
+        ),
+        cfg.FloatOpt(
+            "send_timeout",
+            default=5.0,
+            min=0.01,
+            help="Seconds after which a call that nobody takes is given up with an error.",
+        ),
+        cfg.FloatOpt(
+            "lease",
+            default=15.0,
+            min=0.5,
+            help="Seconds after which a worker or an attempt whose beat stands still counts as lost.",
+        ),
+        cfg.IntOpt(
+            "lost_limit",
+            default=3,
+            min=1,
+            help="How many attempts of one task may be lost before it ends in ERROR.",
+        ),
+        cfg.FloatOpt(
+            "poll_interval",
+            default=1.0,
+            min=0.01,
+            help="Seconds between looks into the database for what no message told of.",
+        ),
+        cfg.FloatOpt(
+            "resend_interval",
+            default=5.0,
+            min=0.05,
+            help="Seconds after which an attempt that nobody claimed is sent again.",
+        ),
+        cfg.IntOpt(
+            "output_limit",
+            default=64 * 1024,
+            min=1024,
+            help="Bytes of a command's output that are kept: the first and the last half of it.",
+        ),
+    ]
+
+
+def command_line_opts() -> list[cfg.Opt]:
+    """What ``solar-worker`` takes on its command line besides the configuration files."""
+    return [
+        cfg.MultiStrOpt(
+            "worker",
+            default=[],
+            metavar="NAME",
+            help="Run only this worker of those installed; may be given several times.",
+        ),
+        cfg.BoolOpt("debug", default=False, help="Log at level DEBUG."),
+        cfg.StrOpt("log-file", metavar="PATH", help="Log to this file instead of stderr."),
+    ]
+
+
+def list_opts() -> list[tuple[str | None, list[cfg.Opt]]]:
+    """For ``oslo-config-generator --namespace solar_orch``."""
+    return [(GROUP, orchestration_opts())]
+
+
+def register(conf: cfg.ConfigOpts) -> None:
+    """Register all options of ``[orchestration]`` with `conf`; doing so twice changes nothing."""
+    if GROUP not in conf:
+        conf.register_opts(orchestration_opts(), group=GROUP)
+
+
+def load(
+    args: Sequence[str] = (),
+    *,
+    prog: str = "solar-worker",
+    command_line: bool = False,
+    overrides: dict[str, object] | None = None,
+) -> cfg.ConfigOpts:
+    """Read a configuration.
+
+    :param args: command line: ``--config-file``, ``--config-dir`` and, with
+        `command_line`, those of :func:`command_line_opts`
+    :param prog: program name for usage messages and for the usual places
+        (``~/.solar``, ``~``, ``/etc/solar``, ``/etc``: ``solar.conf`` and ``PROG.conf``)
+    :param overrides: option name to value, stronger than file and environment
+    :raises ConfigError: if a file cannot be read or a value does not parse
+    :raises SystemExit: what argparse raises on wrong usage, ``--help`` and ``--version``
+    """
+    conf = cfg.ConfigOpts()
+    register(conf)
+    if command_line:
+        conf.register_cli_opts(command_line_opts())
+    try:
+        conf(args=list(args), project=PROJECT, prog=prog, version=__version__)
+        for name, value in (overrides or {}).items():
+            conf.set_override(name, value, group=GROUP)
+        _parse_all(conf)
+    except cfg.ConfigFilesNotFoundError as error:
+        raise ConfigError(f"no such file: {', '.join(error.config_files)}") from error
+    except cfg.ConfigFilesPermissionDeniedError as error:
+        raise ConfigError(f"not readable: {', '.join(error.config_files)}") from error
+    except cfg.ConfigFileParseError as error:
+        raise ConfigError(" ".join(str(error).split())) from error
+    except cfg.ConfigDirNotFoundError as error:
+        raise ConfigError(f"no such directory: {error.config_dir}") from error
+    except (cfg.Error, ValueError) as error:
+        raise ConfigError(" ".join(str(error).split())) from error
+    return conf
+
+
+def _parse_all(conf: cfg.ConfigOpts) -> None:
+    """Read each value once, because oslo.config parses them only when they are asked for."""
+    group = conf[GROUP]
+    for name in group:
+        try:
+            group[name]
+        except (cfg.ConfigSourceValueError, cfg.TemplateSubstitutionError, ValueError) as error:
+            raise _bad_value(conf, name, error) from error
+
+
+_LOCATED = re.compile(r"from LocationInfo\(.*detail='(?P<source>[^']*)'\) is not valid: (?P<problem>.*)", re.S)
+
+
+def _bad_value(conf: cfg.ConfigOpts, name: str, error: Exception) -> ConfigError:
+    found = _LOCATED.search(str(error))
+    if not found:
+        return ConfigError(str(error), option=name)
+    source, problem = found["source"], found["problem"]
+    return ConfigError(problem, option=name, value=_written_value(conf, name, source), source=source)
+
+
+def _written_value(conf: cfg.ConfigOpts, name: str, source: str) -> str | None:
+    if source in os.environ:
+        return os.environ[source]
+    try:
+        # oslo.config keeps what the files say but hands it out parsed only.
+        return str(conf._namespace._get_file_value([(GROUP, name)])[0][-1])
+    except (AttributeError, KeyError, IndexError, ValueError):
+        return None

@@ -1,0 +1,297 @@
+"""Every error that solar_orch raises on purpose.
+
+All derive from :class:`SolarError`.  Each carries what it is about in
+fields, formats itself as text that a person can act on, and knows the exit
+code with which a command that meets it ends.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+
+class ExitCode(enum.IntEnum):
+    """What the commands exit with."""
+
+    OK = 0
+    #: Something failed: a task is in ERROR, an executor died, a database is gone.
+    FAILURE = 1
+    #: Wrong usage, configuration, plug-in, plan or uid.
+    USAGE = 2
+    #: ``solar-worker``: the lock of an address is held by another process.
+    ADDRESS_IN_USE = 3
+    #: ``solar-orch -w``: the wait ran out.
+    WAIT_EXPIRED = 3
+    #: ``solar-orch run-once``: no worker is up to run the plan.
+    NO_WORKER = 4
+    #: Ctrl-C during ``solar-orch run``.
+    INTERRUPTED = 130
+
+
+class SolarError(Exception):
+    """The root of all errors of this package."""
+
+    exit_code: ExitCode = ExitCode.FAILURE
+
+
+# -- configuration and plug-ins ------------------------------------------
+
+
+class ConfigError(SolarError):
+    """A configuration that cannot be used.
+
+    :param option: name of the option, or None when no single one is at fault
+    :param value: what it was set to
+    :param source: file or environment variable that set it
+    """
+
+    exit_code = ExitCode.USAGE
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        option: str | None = None,
+        value: str | None = None,
+        source: str | None = None,
+    ) -> None:
+        self.problem = problem
+        self.option = option
+        self.value = value
+        self.source = source
+        where = f" ({source})" if source else ""
+        what = f"option {option} = {value!r}: " if option else ""
+        super().__init__(f"{what}{problem}{where}")
+
+
+class PluginError(SolarError):
+    """A part that is missing, broken, of the wrong type or found twice.
+
+    :param namespace: the entry-point namespace
+    :param name: the entry point's name
+    :param package: ``distribution version`` that registers it, or None
+    :param cause: what is wrong, one line
+    :param available: the names that the namespace does have
+    """
+
+    exit_code = ExitCode.USAGE
+
+    def __init__(
+        self,
+        namespace: str,
+        name: str,
+        cause: str,
+        *,
+        package: str | None = None,
+        available: Iterable[str] = (),
+    ) -> None:
+        self.namespace = namespace
+        self.name = name
+        self.package = package
+        self.cause = cause
+        self.available = sorted(set(available))
+        origin = f" from {package}" if package else ""
+        names = ", ".join(self.available) or "none"
+        super().__init__(f"{namespace}: {name}{origin}: {cause} (names that could be had: {names})")
+
+
+# -- addresses -------------------------------------------------------------
+
+
+class AddressError(SolarError):
+    """An address that cannot or must not be used."""
+
+    exit_code = ExitCode.USAGE
+
+    def __init__(self, address: str, problem: str) -> None:
+        self.address = address
+        self.problem = problem
+        super().__init__(f"{address}: {problem}")
+
+
+class AddressInUse(AddressError):
+    """Another process holds the lock of this address.
+
+    :param holder: pid of the holder when it could be told
+    """
+
+    exit_code = ExitCode.ADDRESS_IN_USE
+
+    def __init__(self, address: str, holder: int | None = None) -> None:
+        self.holder = holder
+        by = f"process {holder}" if holder else "another process"
+        super().__init__(address, f"already served by {by}; stop it, or configure another address")
+
+
+class NoPeer(SolarError):
+    """A call could not be handed over in time because nobody listens.
+
+    :param address: where nobody listens
+    :param timeout: seconds that were waited
+    """
+
+    def __init__(self, address: str, timeout: float) -> None:
+        self.address = address
+        self.timeout = timeout
+        super().__init__(f"nobody took the call at {address} within {timeout:g} s; is its worker up?")
+
+
+class NotCarried(SolarError):
+    """The arguments of a call cannot be carried by the executor."""
+
+    def __init__(self, method: str, cause: str) -> None:
+        self.method = method
+        self.cause = cause
+        super().__init__(f"the arguments of {method} cannot be sent: {cause}")
+
+
+# -- calls -----------------------------------------------------------------
+
+
+class Rejected(SolarError):
+    """Raised by a ``before`` subscriber: the call is not to be made."""
+
+
+class TaskError(SolarError):
+    """A task did not succeed.  ``str()`` of it becomes the task's errmsg."""
+
+    #: False when a further attempt is pointless or unwanted, whatever ``retry`` says.
+    retriable = True
+
+
+class UnknownTaskType(TaskError):
+    """The tasks worker has no type of this name."""
+
+    retriable = False
+
+    def __init__(self, type_: str, available: Iterable[str]) -> None:
+        self.type = type_
+        self.available = sorted(available)
+        super().__init__(f"unknown task type {type_!r}; there are: {', '.join(self.available)}")
+
+
+class CommandFailed(TaskError):
+    """A command ended with a code other than 0, or by a signal.
+
+    :param code: exit code; negative for the number of the signal
+    :param stderr_tail: the last lines that it wrote to stderr
+    """
+
+    def __init__(self, code: int, stderr_tail: str) -> None:
+        self.code = code
+        self.stderr_tail = stderr_tail
+        how = f"exit code {code}" if code >= 0 else f"ended by signal {-code}"
+        super().__init__(f"{how}: {stderr_tail.strip()}" if stderr_tail.strip() else how)
+
+
+class ExecutionTimeout(TaskError):
+    """A task ran longer than its ``timelimit``, or had no result within its ``timeout``."""
+
+    def __init__(self, seconds: float, what: str = "timelimit") -> None:
+        self.seconds = seconds
+        self.what = what
+        super().__init__(f"ExecutionTimeout: {what} of {seconds:g} s exceeded")
+
+
+class Killed(TaskError):
+    """A task was killed on request."""
+
+    retriable = False
+
+    def __init__(self, reason: str = "killed") -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+
+class Interrupted(SolarError):
+    """A running call is ended because its worker stops; its attempt is handed back."""
+
+
+# -- plans -------------------------------------------------------------------
+
+
+@dataclass(frozen=True, order=True)
+class Mistake:
+    """One thing that is wrong in a plan file; lines and columns count from 1."""
+
+    line: int
+    column: int
+    message: str
+
+
+class PlanError(SolarError):
+    """A plan file with mistakes, all of which are listed.
+
+    :param source: the file's name
+    :param mistakes: in the order of the file
+    """
+
+    exit_code = ExitCode.USAGE
+
+    def __init__(self, source: str, mistakes: Sequence[Mistake]) -> None:
+        self.source = source
+        self.mistakes = sorted(set(mistakes))
+        super().__init__("\n".join(f"{source}:{m.line}:{m.column}: {m.message}" for m in self.mistakes))
+
+
+class PlanExists(SolarError):
+    """A plan with this uid is in the database already."""
+
+    exit_code = ExitCode.USAGE
+
+    def __init__(self, uid: str) -> None:
+        self.uid = uid
+        super().__init__(
+            f"a plan with the uid {uid} exists already; drop 'uid' from the file to get a new one"
+        )
+
+
+class UnknownPlan(SolarError):
+    """There is no plan with this uid."""
+
+    exit_code = ExitCode.USAGE
+
+    def __init__(self, uid: str, similar: Sequence[str] = ()) -> None:
+        self.uid = uid
+        self.similar = list(similar)
+        if uid == "last":
+            problem = "there is no plan yet; make one with: solar-orch create PLAN"
+        else:
+            problem = f"there is no plan with the uid {uid}"
+            if similar:
+                problem += f"; did you mean {' or '.join(similar)}?"
+        super().__init__(problem)
+
+
+class TransitionError(SolarError):
+    """A move that the table of transitions does not allow."""
+
+    def __init__(self, old: str, new: str) -> None:
+        self.old = old
+        self.new = new
+        super().__init__(f"a task cannot go from {old} to {new}")
+
+
+# -- database ------------------------------------------------------------
+
+
+class DatabaseRefused(SolarError):
+    """What stands at the database URL is not a database of this version; it is left untouched."""
+
+    exit_code = ExitCode.USAGE
+
+    def __init__(self, database: str, problem: str) -> None:
+        self.database = database
+        self.problem = problem
+        super().__init__(f"database {database}: {problem}")
+
+
+class DatabaseUnavailable(SolarError):
+    """The database could not be reached or written for as long as was waited."""
+
+    def __init__(self, database: str, problem: str) -> None:
+        self.database = database
+        self.problem = problem
+        super().__init__(f"database {database} is not available: {problem}")

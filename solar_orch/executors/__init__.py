@@ -1,0 +1,1 @@
+"""Executors: how a call reaches a worker, and in what it runs."""

@@ -1,0 +1,54 @@
+"""What a plan is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from solar_orch.states import State
+
+
+@dataclass(slots=True)
+class Task:
+    """One task as the plan states it."""
+
+    #: Its name within the plan; ``uid`` in a plan file.
+    name: str
+    #: Name of a task type of the tasks worker.
+    type: str
+    args: list[Any] = field(default_factory=list)
+    kwargs: dict[str, Any] = field(default_factory=dict)
+    #: Host or group it is for; ``target_limit`` tasks of one target run at once.
+    target: str | None = None
+    #: Seconds that an attempt may run.
+    timelimit: float | None = None
+    #: Seconds from the dispatch of an attempt until its result must be there.
+    timeout: float | None = None
+    #: Further attempts after an error or a time limit.
+    retry: int = 0
+    #: How many tasks of one ``resource_type`` may be in progress when this one starts, itself included.
+    type_limit: int | None = None
+    #: What ``type_limit`` counts; the task's type when None.
+    resource_type: str | None = None
+    #: Among tasks that may start the heavier goes first.
+    weight: float = 0
+    status: State = State.PENDING
+    #: Names of the tasks that must be visited before this one starts.  No duplicates, in order of
+    #: the file; ``before`` of a file is turned into ``after`` of the tasks that it names.
+    after: list[str] = field(default_factory=list)
+
+    @property
+    def limited_type(self) -> str:
+        """What ``type_limit`` counts."""
+        return self.resource_type or self.type
+
+
+@dataclass(slots=True)
+class Plan:
+    """A valid plan: names are unique, edges lead to tasks of the plan, there is no cycle."""
+
+    name: str
+    #: Tasks in topological order; among equals in the order of the file.
+    tasks: list[Task]
+    #: Given by the file, or None: then the store makes one.
+    uid: str | None = None

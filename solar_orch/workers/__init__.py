@@ -1,0 +1,1 @@
+"""The workers: what is called, and what else is told of the calls."""

@@ -1,0 +1,180 @@
+"""The base class of all workers."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from solar_orch.errors import Interrupted, Killed, Rejected, SolarError
+from solar_orch.store import Store
+from solar_orch.workers.calls import Background, Cancelled, Ctxt, Interruptible, Ledger
+from solar_orch.workers.subscription import Method, Subscribable, tell
+
+if TYPE_CHECKING:
+    from oslo_config import cfg
+
+    from solar_orch.executors.base import Client, Executor
+
+LOG = logging.getLogger(__name__)
+
+
+def _uninterruptible(ctxt: Ctxt) -> nullcontext[None]:
+    return nullcontext()
+
+
+class Worker:
+    """Something whose public methods are called through an executor.
+
+    A driver derives from it (or from :class:`~solar_orch.workers.tasks.Tasks`
+    and its like) and adds methods ``method(self, ctxt, *args, **kwargs)``.
+    They run in a greenlet of their executor each, several at once; they may
+    wait, but one that blocks the event loop for longer than the lease gets
+    its attempts lost.  What a method raises becomes the error of the call.
+
+    Making a worker opens no socket, file or thread.
+
+    :param conf: configuration with the group ``[orchestration]``
+    :param clients: the client of every installed worker, by worker name
+    """
+
+    #: The name that ties extension, client, constructor, driver and hooks together.
+    name: ClassVar[str] = "worker"
+    #: Methods that are never tasks and never wait for a pool slot.
+    controls: ClassVar[frozenset[str]] = frozenset({"ping"})
+    #: When the process stops, workers with a lower number are drained first.
+    drain_order: ClassVar[int] = 50
+
+    def __init__(self, conf: cfg.ConfigOpts, clients: Mapping[str, Client]) -> None:
+        self.conf = conf
+        self.clients = clients
+        self.store = Store(conf)
+        self.for_all = Subscribable()
+        #: Set by the executor's constructor function; None until then.
+        self.executor: Executor | None = None
+        #: Set by a construct hook, see :class:`~solar_orch.workers.calls.Ledger`.
+        self.ledger: Ledger | None = None
+        self.backgrounds: list[Background] = []
+        #: The callable surface: name to method, exactly the public methods of the driver.
+        self.methods: Mapping[str, Method] = {
+            name: Method(name, getattr(self, name)) for name in _public_methods(type(self))
+        }
+        for name, method in self.methods.items():
+            setattr(self, name, method)
+
+    def background(self, function: Background) -> Background:
+        """Register what runs beside the calls.
+
+        :param function: ``function(stopping)``, started by ``Executor.run()``
+            in a greenlet of its own; it returns soon after ``stopping`` is set.
+            If it raises, the executor ends with that error.
+        """
+        self.backgrounds.append(function)
+        return function
+
+    def ping(self, ctxt: Ctxt) -> None:
+        """Control: record at once, in the database, that this worker is alive."""
+        self.store.workers.beat_all_of_process()
+
+    def call(
+        self,
+        method: str,
+        ctxt: Ctxt,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        interruptible: Interruptible = _uninterruptible,
+    ) -> None:
+        """Make one call with everything that belongs to it; for executors.
+
+        Order: the ledger admits; ``before`` subscribers; the method itself,
+        inside ``interruptible(ctxt)``; the ledger settles; ``on_success`` or
+        ``on_error`` subscribers; ``after`` subscribers.  Returns when all of
+        that is done, and raises nothing that a method or subscriber raised.
+        """
+        keywords = dict(kwargs or {})
+        target = self.methods[method]
+        ledger = None if method in self.controls else self.ledger
+        if ledger is not None and not self._admitted(ledger, method, ctxt):
+            return
+        result, error = self._outcome(target, ctxt, args, keywords, interruptible)
+        counts = True
+        if ledger is not None:
+            counts = self._settled(ledger, ctxt, result, error)
+        elif isinstance(error, Exception):
+            self._log_failure(method, ctxt, error)
+        if counts and error is None:
+            self._tell_all(target, "on_success", ctxt, result, *args, **keywords)
+        elif counts:
+            self._tell_all(target, "on_error", ctxt, error, *args, **keywords)
+        self._tell_all(target, "after", ctxt)
+
+    def _admitted(self, ledger: Ledger, method: str, ctxt: Ctxt) -> bool:
+        try:
+            ledger.admit(ctxt)
+        except Rejected as error:
+            LOG.info("%s: %s of attempt %s not made: %s", ctxt.get("task_id", "-"), method,
+                     ctxt.get("attempt", "-"), error)  # fmt: skip
+            return False
+        except Exception:
+            LOG.exception("%s: %s of attempt %s not made: it could not be claimed",
+                          ctxt.get("task_id", "-"), method, ctxt.get("attempt", "-"))  # fmt: skip
+            return False
+        return True
+
+    def _outcome(
+        self,
+        method: Method,
+        ctxt: Ctxt,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        interruptible: Interruptible,
+    ) -> tuple[Any, BaseException | None]:
+        try:
+            with interruptible(ctxt):
+                for subscriber in self._subscribers(method, "before"):
+                    tell(subscriber, "before", ctxt)
+                return method(ctxt, *args, **kwargs), None
+        except Cancelled as signal:
+            return None, signal.error
+        except Exception as error:
+            return None, error
+        except BaseException as error:
+            # GreenletExit, SystemExit and their like must end the call, not the worker.
+            return None, Killed(f"{type(error).__name__}: {error}".rstrip(": "))
+
+    def _settled(self, ledger: Ledger, ctxt: Ctxt, result: Any, error: BaseException | None) -> bool:
+        try:
+            return ledger.settle(ctxt, result, error)
+        except Exception:
+            LOG.exception("%s: the outcome of attempt %s could not be recorded; it will be judged lost",
+                          ctxt.get("task_id", "-"), ctxt.get("attempt", "-"))  # fmt: skip
+            return False
+
+    def _subscribers(self, method: Method, moment: str) -> list[Callable[..., object]]:
+        return [*self.for_all.subscribers(moment), *method.subscribers(moment)]
+
+    def _tell_all(self, method: Method, moment: str, ctxt: Ctxt, *args: Any, **kwargs: Any) -> None:
+        for subscriber in self._subscribers(method, moment):
+            tell(subscriber, moment, ctxt, *args, **kwargs)
+
+    def _log_failure(self, method: str, ctxt: Ctxt, error: Exception) -> None:
+        if isinstance(error, (Rejected, Interrupted)):
+            LOG.info("%s: %s: %s", ctxt.get("task_id", "-"), method, error)
+        else:
+            LOG.error("%s: %s failed", ctxt.get("task_id", "-"), method,
+                      exc_info=None if isinstance(error, SolarError) else error)  # fmt: skip
+
+
+def _public_methods(cls: type[Worker]) -> list[str]:
+    """Names of the functions that a driver adds to :class:`Worker`, and ``ping``."""
+    own = {name for name in vars(Worker) if name != "ping"}
+    return sorted(
+        name
+        for name in dir(cls)
+        if not name.startswith("_")
+        and name not in own
+        and inspect.isfunction(inspect.getattr_static(cls, name))
+    )

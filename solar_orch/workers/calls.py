@@ -1,0 +1,88 @@
+"""What accompanies every call: its context, and the ways in which it is ended from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any, NotRequired, Protocol, TypedDict
+
+TASK_SEPARATOR = "~"
+
+
+class Ctxt(TypedDict, total=False):
+    """The first argument of every method of a worker.
+
+    A plain dict on the wire; calls that are not about a task carry less of it.
+    """
+
+    #: ``plan_uid~task_name``
+    task_id: str
+    task_name: str
+    plan_uid: str
+    #: Counts a task's dispatches, from 1.
+    attempt: int
+    #: Seconds that the task may run, or None.
+    timelimit: float | None
+    #: Seconds from dispatch until a result must be there, or None.
+    timeout: float | None
+    #: Host or group that the task is for; counts for ``target_limit``.
+    target: NotRequired[str | None]
+
+
+def task_id(plan_uid: str, task_name: str) -> str:
+    """The id under which a task is known across plans."""
+    return f"{plan_uid}{TASK_SEPARATOR}{task_name}"
+
+
+class Cancelled(BaseException):  # noqa: N818 - it is a signal, like GeneratorExit
+    """Thrown into a running call to end it.
+
+    Not an ``Exception``, so that a task's own ``except Exception`` lets it pass.
+
+    :param error: what the call ends with; :class:`~solar_orch.errors.Interrupted`
+        when its attempt is to be handed back instead
+    """
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+        super().__init__(str(error))
+
+
+#: Given by an executor: the context in which a call can be killed, and its time limit runs.
+Interruptible = Callable[[Ctxt], AbstractContextManager[object]]
+
+
+class Ledger(Protocol):
+    """Decides whether a call is made, and makes its outcome durable before anyone is told.
+
+    A construct hook may give a worker one (``worker.ledger``); calls of the
+    worker's controls pass it by.
+    """
+
+    def admit(self, ctxt: Ctxt) -> None:
+        """Called before everything else; may block on I/O.
+
+        :raises Exception: whatever it raises, the call is not made and no
+            subscriber is told
+        """
+
+    def settle(self, ctxt: Ctxt, result: Any, error: BaseException | None) -> bool:
+        """Called once for each admitted call, after it ended; may block on I/O.
+
+        :param error: None when the call returned `result`
+        :return: False if the outcome does not count (it came late, or was
+            handed back); then no ``on_success`` or ``on_error`` subscriber is told
+        """
+
+
+class Stopping(Protocol):
+    """Handed to background functions: set when they are to return."""
+
+    def is_set(self) -> bool: ...
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Block the calling greenlet for `timeout` seconds or until set; True if set."""
+
+
+#: What ``Worker.background`` takes.
+Background = Callable[[Stopping], None]

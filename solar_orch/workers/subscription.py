@@ -1,0 +1,92 @@
+"""Subscriptions to the calls of a worker."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from solar_orch.errors import Rejected
+from solar_orch.workers.calls import Ctxt
+
+LOG = logging.getLogger(__name__)
+
+Subscriber = Callable[..., object]
+
+
+class Subscribable:
+    """Four moments of a call to which functions can be subscribed; they run in order of subscription.
+
+    Each of the four methods returns the function it was given, so that it
+    serves as a decorator.
+    """
+
+    def __init__(self) -> None:
+        self._subscribers: dict[str, list[Subscriber]] = {
+            "before": [],
+            "on_success": [],
+            "on_error": [],
+            "after": [],
+        }
+
+    def before(self, function: Subscriber) -> Subscriber:
+        """``function(ctxt)`` before the call; it may raise ``Rejected``, and the call is not made."""
+        return self._add("before", function)
+
+    def on_success(self, function: Subscriber) -> Subscriber:
+        """``function(ctxt, result, *args, **kwargs)`` after a call that returned, once that is durable."""
+        return self._add("on_success", function)
+
+    def on_error(self, function: Subscriber) -> Subscriber:
+        """``function(ctxt, error, *args, **kwargs)`` after a call that failed, once that is durable."""
+        return self._add("on_error", function)
+
+    def after(self, function: Subscriber) -> Subscriber:
+        """``function(ctxt)`` after every call, whatever became of it."""
+        return self._add("after", function)
+
+    def subscribers(self, moment: str) -> Iterator[Subscriber]:
+        """Those of one moment, in the order in which they subscribed."""
+        return iter(tuple(self._subscribers[moment]))
+
+    def _add(self, moment: str, function: Subscriber) -> Subscriber:
+        if not callable(function):
+            raise TypeError(f"a subscriber must be callable, not {function!r}")
+        self._subscribers[moment].append(function)
+        return function
+
+
+class Method(Subscribable):
+    """A public method of one worker, callable as before and open to subscription."""
+
+    def __init__(self, name: str, function: Callable[..., Any]) -> None:
+        super().__init__()
+        self.name = name
+        self.function = function
+        self.__doc__ = function.__doc__
+        self.__name__ = name
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.function(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        return f"<method {self.name} of {getattr(self.function, '__self__', None)!r}>"
+
+
+def tell(subscriber: Subscriber, moment: str, ctxt: Ctxt, *args: Any, **kwargs: Any) -> None:
+    """Call one subscriber; a failure is logged with its traceback and goes no further.
+
+    :raises Rejected: let through from a ``before`` subscriber
+    """
+    try:
+        subscriber(ctxt, *args, **kwargs)
+    except Exception as error:
+        if moment == "before" and isinstance(error, Rejected):
+            raise
+        LOG.exception(
+            "%s: subscriber %r failed %s the call (attempt %s)",
+            ctxt.get("task_id", "-"),
+            subscriber,
+            moment,
+            ctxt.get("attempt", "-"),
+        )
