@@ -172,6 +172,12 @@ class UnknownTaskType(TaskError):
         super().__init__(f"unknown task type {type_!r}; there are: {', '.join(self.available)}")
 
 
+class Unrunnable(TaskError):
+    """A task that cannot succeed however often it is tried, because of how it is written or set up."""
+
+    retriable = False
+
+
 class CommandFailed(TaskError):
     """A command ended with a code other than 0, or by a signal.
 
@@ -234,6 +240,20 @@ class PlanError(SolarError):
         self.source = source
         self.mistakes = sorted(set(mistakes))
         super().__init__("\n".join(f"{source}:{m.line}:{m.column}: {m.message}" for m in self.mistakes))
+
+
+class PlanUnreadable(SolarError):
+    """A plan file that is not there or cannot be read.
+
+    :param source: its path
+    """
+
+    exit_code = ExitCode.USAGE
+
+    def __init__(self, source: str, problem: str) -> None:
+        self.source = source
+        self.problem = problem
+        super().__init__(f"{source}: {problem}")
 
 
 class PlanExists(SolarError):

@@ -8,9 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from solar_orch.errors import Interrupted, Killed, Rejected, SolarError
+from solar_orch.config import GROUP
+from solar_orch.errors import DatabaseUnavailable, Interrupted, Killed, Rejected, SolarError, UnknownTaskType
 from solar_orch.store import Store
-from solar_orch.workers.calls import Background, Cancelled, Ctxt, Interruptible, Ledger
+from solar_orch.workers.calls import Background, Cancelled, Ctxt, Interruptible, Ledger, Stopping
+from solar_orch.workers.output import BoundedOutput
 from solar_orch.workers.subscription import Method, Subscribable, tell
 
 if TYPE_CHECKING:
@@ -44,6 +46,9 @@ class Worker:
     name: ClassVar[str] = "worker"
     #: Methods that are never tasks and never wait for a pool slot.
     controls: ClassVar[frozenset[str]] = frozenset({"ping"})
+    #: Whether a call of a name that is no method is a task that ends in ``UnknownTaskType``,
+    #: with all that belongs to a call, instead of being dropped by the executor.
+    answers_unknown: ClassVar[bool] = False
     #: When the process stops, workers with a lower number are drained first.
     drain_order: ClassVar[int] = 50
 
@@ -56,7 +61,9 @@ class Worker:
         self.executor: Executor | None = None
         #: Set by a construct hook, see :class:`~solar_orch.workers.calls.Ledger`.
         self.ledger: Ledger | None = None
-        self.backgrounds: list[Background] = []
+        self.backgrounds: list[Background] = [self._presence]
+        #: What running calls have written, by task id and attempt; see :meth:`output`.
+        self.outputs: dict[tuple[str, int], BoundedOutput] = {}
         #: The callable surface: name to method, exactly the public methods of the driver.
         self.methods: Mapping[str, Method] = {
             name: Method(name, getattr(self, name)) for name in _public_methods(type(self))
@@ -74,9 +81,31 @@ class Worker:
         self.backgrounds.append(function)
         return function
 
+    def task_types(self) -> list[str]:
+        """Names of the methods that are no controls, sorted: of a tasks driver, what a plan can name."""
+        return sorted(name for name in self.methods if name not in self.controls)
+
+    def output(self, ctxt: Ctxt) -> BoundedOutput:
+        """Where a running call writes what is to be kept as its output, ``output_limit`` bytes of it.
+
+        For the methods of drivers.  Each attempt has one, made when first asked for.
+        """
+        key = _attempt_of(ctxt)
+        if key not in self.outputs:
+            self.outputs[key] = BoundedOutput(self.conf[GROUP].output_limit)
+        return self.outputs[key]
+
+    def take_output(self, ctxt: Ctxt) -> str | None:
+        """The output of a call as text, which is then forgotten here; None if it has none.
+
+        For the ledger when it settles; what nobody has taken is dropped at the end of the call.
+        """
+        output = self.outputs.pop(_attempt_of(ctxt), None)
+        return None if output is None else output.text()
+
     def ping(self, ctxt: Ctxt) -> None:
         """Control: record at once, in the database, that this worker is alive."""
-        self.store.workers.beat_all_of_process()
+        self._beat()
 
     def call(
         self,
@@ -93,9 +122,11 @@ class Worker:
         inside ``interruptible(ctxt)``; the ledger settles; ``on_success`` or
         ``on_error`` subscribers; ``after`` subscribers.  Returns when all of
         that is done, and raises nothing that a method or subscriber raised.
+
+        :raises KeyError: if there is no such method and ``answers_unknown`` is False
         """
         keywords = dict(kwargs or {})
-        target = self.methods[method]
+        target = self._target(method)
         ledger = None if method in self.controls else self.ledger
         if ledger is not None and not self._admitted(ledger, method, ctxt):
             return
@@ -110,6 +141,40 @@ class Worker:
         elif counts:
             self._tell_all(target, "on_error", ctxt, error, *args, **keywords)
         self._tell_all(target, "after", ctxt)
+        if method not in self.controls:
+            self.outputs.pop(_attempt_of(ctxt), None)
+
+    def _target(self, method: str) -> Method:
+        """What a call of this name runs.
+
+        :raises KeyError: if that is nothing
+        """
+        if method in self.methods or not self.answers_unknown:
+            return self.methods[method]
+        return Method(method, self._unknown(method))
+
+    def _unknown(self, method: str) -> Callable[..., None]:
+        def refuse(ctxt: Ctxt, /, *args: Any, **kwargs: Any) -> None:
+            raise UnknownTaskType(method, self.task_types())
+
+        return refuse
+
+    def _beat(self) -> None:
+        self.store.workers.beat(self.name, self.executor.address if self.executor else "")
+
+    def _presence(self, stopping: Stopping) -> None:
+        """Keep this worker's row in the database alive, so that others see that it is up."""
+        interval = self.conf[GROUP].lease / 3
+        while not stopping.is_set():
+            try:
+                self._beat()
+            except DatabaseUnavailable as error:
+                LOG.warning("%s: could not record that this worker is up: %s", self.name, error)
+            stopping.wait(interval)
+        try:
+            self.store.workers.leave(self.name)
+        except DatabaseUnavailable as error:
+            LOG.warning("%s: could not record that this worker has stopped: %s", self.name, error)
 
     def _admitted(self, ledger: Ledger, method: str, ctxt: Ctxt) -> bool:
         try:
@@ -156,7 +221,7 @@ class Worker:
     def _subscribers(self, method: Method, moment: str) -> list[Callable[..., object]]:
         return [*self.for_all.subscribers(moment), *method.subscribers(moment)]
 
-    def _tell_all(self, method: Method, moment: str, ctxt: Ctxt, *args: Any, **kwargs: Any) -> None:
+    def _tell_all(self, method: Method, moment: str, ctxt: Ctxt, /, *args: Any, **kwargs: Any) -> None:
         for subscriber in self._subscribers(method, moment):
             tell(subscriber, moment, ctxt, *args, **kwargs)
 
@@ -166,6 +231,10 @@ class Worker:
         else:
             LOG.error("%s: %s failed", ctxt.get("task_id", "-"), method,
                       exc_info=None if isinstance(error, SolarError) else error)  # fmt: skip
+
+
+def _attempt_of(ctxt: Ctxt) -> tuple[str, int]:
+    return ctxt.get("task_id", ""), ctxt.get("attempt", 0)
 
 
 def _public_methods(cls: type[Worker]) -> list[str]:

@@ -6,6 +6,9 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any, NotRequired, Protocol, TypedDict
 
+from solar_orch.errors import ExecutionTimeout, Killed
+from solar_orch.store.attempts import TIMED_OUT
+
 TASK_SEPARATOR = "~"
 
 
@@ -46,6 +49,16 @@ class Cancelled(BaseException):  # noqa: N818 - it is a signal, like GeneratorEx
     def __init__(self, error: Exception) -> None:
         self.error = error
         super().__init__(str(error))
+
+
+def cancellation(reason: str | None, ctxt: Ctxt) -> Exception:
+    """The error with which a running call is killed for a reason that was recorded or sent.
+
+    :param ctxt: tells the ``timeout`` when that is the reason
+    """
+    if reason == TIMED_OUT:
+        return ExecutionTimeout(ctxt.get("timeout") or 0.0, "timeout")
+    return Killed(reason) if reason else Killed()
 
 
 #: Given by an executor: the context in which a call can be killed, and its time limit runs.

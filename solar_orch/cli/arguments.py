@@ -1,0 +1,95 @@
+"""What the commands take, and what they work with."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from oslo_config import cfg
+
+    from solar_orch.store import Store
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class App:
+    """Configuration and database of one command line; both come into being when they are asked for.
+
+    :param config_files: of ``--config-file``
+    :param config_dirs: of ``--config-dir``
+    """
+
+    def __init__(self, config_files: Sequence[str] = (), config_dirs: Sequence[str] = ()) -> None:
+        self.options = [
+            *(f"--config-file={path}" for path in config_files),
+            *(f"--config-dir={path}" for path in config_dirs),
+        ]
+
+    @cached_property
+    def conf(self) -> cfg.ConfigOpts:
+        """The configuration.
+
+        :raises ConfigError: if it cannot be used
+        """
+        from solar_orch import config
+
+        return config.load(self.options, prog="solar-orch")
+
+    @cached_property
+    def store(self) -> Store:
+        """The database.
+
+        :raises ConfigError: if the configuration cannot be used
+        """
+        from solar_orch.store import Store
+
+        return Store(self.conf)
+
+    def close(self) -> None:
+        """Close what was opened."""
+        if "store" in self.__dict__:
+            self.store.close()
+
+
+def _uid(text: str) -> str:
+    """The uid of a plan, or ``last``; whether there is such a plan is found out later."""
+    if not text.isprintable():
+        raise click.BadParameter(f"{text!r} is no uid")
+    return text
+
+
+def _seconds(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not number >= 0:
+        raise click.BadParameter(f"{text!r} is no number of seconds")
+    return number
+
+
+def uid_argument(function: F) -> F:
+    """``UID``."""
+    return click.argument("uid", type=_uid, metavar="UID")(function)
+
+
+def wait_option(what: str) -> Callable[[F], F]:
+    """``-w SECONDS``."""
+    return click.option("-w", "--wait", type=_seconds, metavar="SECONDS", help=what)
+
+
+def format_option(function: F) -> F:
+    """``--format text|json``."""
+    return click.option(
+        "--format",
+        "format_",
+        type=click.Choice(["text", "json"]),
+        default="text",
+        show_default=True,
+        help="For people, or for programs.",
+    )(function)

@@ -1,0 +1,131 @@
+"""Plans as they are printed on stdout."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from solar_orch.errors import ExitCode
+from solar_orch.plan import report
+from solar_orch.plan.report import Outcome
+from solar_orch.states import State
+
+if TYPE_CHECKING:
+    from solar_orch.cli.arguments import App
+    from solar_orch.store.plans import PlanRow
+
+STYLES = {
+    State.SUCCESS: "green",
+    State.NOOP: "dim",
+    State.ERROR: "bold red",
+    State.ERROR_RETRY: "yellow",
+    State.INPROGRESS: "cyan",
+    State.SKIPPED: "dim",
+}
+
+#: As those of the states that a plan's status stands for.
+_STATUS_STYLES = {"finished": "green", "failed": "bold red", "running": "cyan", "stopped": "yellow"}
+
+
+def report_plan(app: App, uid: str, format_: str = "text") -> ExitCode:
+    """Write the report of a plan to stdout.
+
+    :param format_: ``text`` or ``json``
+    :return: the exit code that its tasks stand for
+    :raises UnknownPlan: if there is no such plan
+    """
+    as_json = format_ == "json"
+    plan, outcomes = app.store.plans.outcomes(uid, output=as_json)
+    if as_json:
+        print_json(report.as_dict(plan.uid, plan.name, plan.status, outcomes))
+    else:
+        print_report(plan, outcomes)
+    failed = any(outcome.status is State.ERROR for outcome in outcomes)
+    return ExitCode.FAILURE if failed else ExitCode.OK
+
+
+def print_json(answer: Any) -> None:
+    """Write an answer for programs: each of its members, and each item of a list, on a line of its own."""
+    sys.stdout.write("".join(_json_pieces(answer)))
+    sys.stdout.flush()
+
+
+def _json_pieces(answer: Any) -> Iterator[str]:
+    # json's own indentation takes ten times as long, and breaks tasks into a dozen lines each.
+    if isinstance(answer, list):
+        yield f"{_json_list(answer)}\n"
+        return
+    members = (
+        f"{_json(key)}: {_json_list(value) if isinstance(value, list) else _json(value)}"
+        for key, value in answer.items()
+    )
+    yield "{\n" + ",\n".join(members) + "\n}\n"
+
+
+def _json_list(items: list[Any]) -> str:
+    return "[\n" + ",\n".join(map(_json, items)) + "\n]" if items else "[]"
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, allow_nan=False)
+
+
+def print_report(plan: PlanRow, outcomes: Sequence[Outcome]) -> None:
+    """Write the report for people."""
+    from solar_orch.cli.table import print_table, write_line
+
+    now = time.time()
+    write_line(report.headline(plan.uid, plan.name, plan.status))
+    print_table(
+        report.TITLES,
+        (report.cells(outcome, now) for outcome in outcomes),
+        right=("Attempt", "Time"),
+        below="Error",
+        style=_report_style,
+    )
+    write_line(report.summary(outcomes))
+
+
+def _report_style(column: int, cell: str) -> str:
+    return STYLES.get(State(cell), "") if column == 0 else ""
+
+
+def print_plans(plans: Sequence[tuple[PlanRow, dict[State, int]]]) -> None:
+    """Write a list of plans for people."""
+    from solar_orch.cli.table import print_table
+
+    print_table(
+        ("UID", "Name", "Status", "Created", "Tasks", "In state"),
+        (
+            (
+                plan.uid,
+                # The uids that are made begin with it.
+                "" if plan.uid.startswith(f"{plan.name}:") else plan.name,
+                str(plan.status),
+                datetime.fromtimestamp(plan.created_at).astimezone().strftime("%Y-%m-%d %H:%M"),
+                str(sum(counts.values())),
+                report.tally(counts),
+            )
+            for plan, counts in plans
+        ),
+        right=("Tasks",),
+        style=lambda column, cell: _STATUS_STYLES.get(cell, "") if column == 2 else "",
+    )
+
+
+def plans_as_list(plans: Sequence[tuple[PlanRow, dict[State, int]]]) -> list[dict[str, Any]]:
+    """A list of plans for programs."""
+    return [
+        {
+            "uid": plan.uid,
+            "name": plan.name,
+            "status": str(plan.status),
+            "created_at": plan.created_at,
+            "counts": {str(state): number for state, number in counts.items()},
+        }
+        for plan, counts in plans
+    ]

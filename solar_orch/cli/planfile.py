@@ -1,0 +1,36 @@
+"""Plan files."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, BinaryIO
+
+from solar_orch.errors import PlanUnreadable
+
+if TYPE_CHECKING:
+    from solar_orch.plan.model import Plan
+
+
+def read_plan(path: str) -> Plan:
+    """The plan in a file; ``-`` stands for stdin.
+
+    :raises PlanUnreadable: if there is no such file, or it cannot be read
+    :raises PlanError: if it has mistakes
+    """
+    from solar_orch.plan.parse import parse
+
+    source = "<stdin>" if path == "-" else path
+    try:
+        if path == "-":
+            return parse(_bounded(sys.stdin.buffer), source)
+        with open(path, "rb") as file:
+            return parse(_bounded(file), source)
+    except (OSError, ValueError) as error:  # ValueError: a path that holds a NUL character
+        raise PlanUnreadable(source, getattr(error, "strerror", None) or str(error)) from error
+
+
+def _bounded(file: BinaryIO) -> bytes:
+    """All of it, or a little more than a plan may have: a device or pipe may never end."""
+    from solar_orch.plan.reader import MAX_BYTES
+
+    return file.read(MAX_BYTES + 1)

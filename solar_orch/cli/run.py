@@ -1,0 +1,164 @@
+"""``run``: a plan from its file to its end in one command."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from solar_orch.cli.display import report_plan
+from solar_orch.cli.planfile import read_plan
+from solar_orch.errors import ExitCode, PlanUnreadable, UnknownPlan
+from solar_orch.plan.model import Plan
+from solar_orch.states import PlanStatus
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from solar_orch.cli.arguments import App
+    from solar_orch.cli.hosting import HostedPlan
+    from solar_orch.cli.progress import Progress
+    from solar_orch.host import Host
+
+
+def run_plan(app: App, argument: str, *, debug: bool = False) -> int:
+    """Run the plan in this file, or of this uid, to its end and print its report; blocks.
+
+    In a process that gevent has not patched this is done by a process of its own.
+
+    :param argument: a file's path, ``-``, or, where there is no such file, the uid of a plan
+    :param debug: whether to log what the workers do
+    :return: the exit code
+    :raises PlanUnreadable, PlanError, PlanExists: if there is nothing that could be run
+    :raises Exception: whatever the host ends with
+    """
+    if not _gevent_has_patched():
+        return _run_in_subprocess(app, argument, debug)
+    from solar_orch.cli.hosting import serve_privately
+    from solar_orch.cli.private import private_directory
+    from solar_orch.config import GROUP
+    from solar_orch.host import Host
+
+    source = _source(app, argument)
+    with private_directory(app.conf[GROUP].runtime_dir) as directory:
+        serve_privately(app.conf, directory)
+        host = Host(app.conf)
+        # Before anything is written, because a part may be broken.
+        host.build()
+        return _run_on(host, app, source, debug)
+
+
+def _run_on(host: Host, app: App, source: Plan | str, debug: bool) -> int:
+    from solar_orch.cli.hosting import HostedPlan
+    from solar_orch.cli.progress import make_progress
+
+    if isinstance(source, Plan):
+        uid, since = app.store.plans.create(source, wanted=True), 0
+    else:
+        since = app.store.plans.last_event(app.store.plans.get(source).id)
+        uid = app.store.plans.want(source).uid
+    with make_progress() as progress:
+        hosted = HostedPlan(host, app.store, progress, uid, since)
+        progress.say(f"plan {uid}")
+        with _logging_to(progress, hosted, debug):
+            try:
+                hosted.run()
+            except BaseException:
+                progress.say(_how_to_go_on(uid))
+                raise
+    code = report_plan(app, uid)
+    return code if hosted.over else _unfinished(hosted, app, uid, code)
+
+
+def _source(app: App, argument: str) -> Plan | str:
+    """The plan in a file, or the uid of a plan.
+
+    :raises PlanUnreadable: if there is neither
+    :raises PlanError: if the file has mistakes
+    """
+    if argument == "-" or os.path.lexists(argument):
+        return read_plan(argument)
+    try:
+        return app.store.plans.get(argument).uid
+    except UnknownPlan as error:
+        raise PlanUnreadable(argument, f"there is no such file, and {error}") from error
+
+
+def _unfinished(hosted: HostedPlan, app: App, uid: str, code: ExitCode) -> ExitCode:
+    """What to exit with when the host has stopped before the plan was seen to be over."""
+    if app.store.plans.get(uid).status in (PlanStatus.FINISHED, PlanStatus.FAILED):
+        return code
+    click.echo(_how_to_go_on(uid), err=True)
+    return ExitCode.INTERRUPTED if hosted.interrupted else ExitCode.FAILURE
+
+
+def _how_to_go_on(uid: str) -> str:
+    return f"{uid} is not over; to go on: solar-orch run {uid}"
+
+
+@contextmanager
+def _logging_to(progress: Progress, hosted: HostedPlan, debug: bool) -> Iterator[None]:
+    from solar_orch.cli.progress import ProgressHandler
+
+    root = logging.getLogger()
+    level = logging.INFO if debug else logging.WARNING
+    handler, before = ProgressHandler(progress, level), root.level
+    if not debug:
+        # Workers that stop warn of each other's going.
+        handler.addFilter(lambda record: not hosted.stopping or record.levelno >= logging.ERROR)
+    root.addHandler(handler)
+    root.setLevel(level)
+    try:
+        yield
+    finally:
+        root.setLevel(before)
+        root.removeHandler(handler)
+
+
+# -- in a process of its own -----------------------------------------------------
+
+
+def _gevent_has_patched() -> bool:
+    monkey = sys.modules.get("gevent.monkey")
+    return monkey is not None and bool(monkey.is_module_patched("socket"))
+
+
+def _run_in_subprocess(app: App, argument: str, debug: bool) -> int:
+    command = [sys.executable, "-c", "from solar_orch.cli.entry import orch; orch()", *app.options]
+    command += ["run", *(["--debug"] if debug else []), "--", argument]
+    child = subprocess.Popen(command)
+    with _signals_left_to(child):
+        code = child.wait()
+    return code if code >= 0 else 128 - code
+
+
+@contextmanager
+def _signals_left_to(child: subprocess.Popen[bytes]) -> Iterator[None]:
+    """SIGTERM is passed on; SIGINT of a terminal reaches the child without us."""
+
+    def pass_on(number: int, _: FrameType | None) -> None:
+        child.send_signal(number)
+
+    def ignore(number: int, _: FrameType | None) -> None:
+        pass
+
+    try:
+        before = {
+            number: signal.signal(number, handler)
+            for number, handler in ((signal.SIGTERM, pass_on), (signal.SIGINT, ignore))
+        }
+    except ValueError:  # not the main thread: nobody's signals are ours
+        yield
+        return
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

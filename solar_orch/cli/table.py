@@ -1,0 +1,127 @@
+"""Tables that are aligned in a terminal of any width, and in a pipe have each row on one line."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import zip_longest
+
+from rich.cells import cell_len, chop_cells
+from rich.console import Console
+from rich.text import Text
+
+#: Cells that a column keeps even if the terminal is too narrow for all of them.
+_LEAST = 12
+_GAP = "  "
+_INDENT = "    "
+
+Row = Sequence[str]
+#: (column, cell) -> a style of rich's, or "".
+Style = Callable[[int, str], str]
+
+
+def print_table(
+    titles: Row,
+    rows: Iterable[Row],
+    *,
+    right: Sequence[str] = (),
+    below: str | None = None,
+    style: Style | None = None,
+) -> None:
+    """Write a table to stdout; columns of which all cells are empty are left out.
+
+    In a terminal cells are broken into several lines where it is too narrow;
+    elsewhere nothing is broken, shortened or coloured.
+
+    :param right: titles of the columns that are aligned to the right
+    :param below: title of the last column, which goes below its row where the terminal is too narrow
+    :param style: how a cell is shown in a terminal
+    """
+    every = list(rows)
+    kept = [i for i, _ in enumerate(titles) if any(row[i] for row in every)] or list(range(len(titles)))
+    console = Console(file=sys.stdout, highlight=False)
+    cells = [[titles[i] for i in kept], *([row[i] for i in kept] for row in every)]
+    widths = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
+    aligned = [titles[i] in right for i in kept]
+    if not console.is_terminal:
+        _write(_line(row, widths, aligned) for row in cells)
+        return
+    moved: list[str] = [""] * len(cells)
+    if titles[kept[-1]] == below and _total(widths) > console.width:
+        moved = ["", *(row[-1] for row in cells[1:])]
+        cells, widths, aligned, kept = [row[:-1] for row in cells], widths[:-1], aligned[:-1], kept[:-1]
+    widths = _fitted(widths, console.width)
+    styles = [["bold"] * len(kept)]
+    styles += [[style(i, row[i]) if style else "" for i in kept] for row in every]
+    for row, row_styles, rest in zip(cells, styles, moved, strict=True):
+        for text in _broken(row, widths, aligned, row_styles):
+            console.print(text, soft_wrap=True)
+        for piece in _pieces(rest, max(_LEAST, console.width - len(_INDENT))) if rest else ():
+            console.print(Text(_INDENT + piece), soft_wrap=True)
+
+
+def write_line(text: str) -> None:
+    """Write one line to stdout, as it is."""
+    _write([text])
+
+
+def _write(lines: Iterable[str]) -> None:
+    text = "".join(f"{line}\n" for line in lines)
+    encoding = sys.stdout.encoding or "utf-8"
+    sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
+    sys.stdout.flush()
+
+
+def _total(widths: Sequence[int]) -> int:
+    return sum(widths) + len(_GAP) * (len(widths) - 1)
+
+
+def _fitted(widths: Sequence[int], space: int) -> list[int]:
+    """The widest columns made narrower, until all fit or none can give more."""
+    fitted = list(widths)
+    while _total(fitted) > space:
+        widest = max(range(len(fitted)), key=fitted.__getitem__)
+        if fitted[widest] <= _LEAST:
+            break
+        rest = max((w for i, w in enumerate(fitted) if i != widest), default=0)
+        excess = _total(fitted) - space
+        fitted[widest] = max(_LEAST, fitted[widest] - excess, min(rest, fitted[widest] - 1))
+    return fitted
+
+
+def _line(cells: Row, widths: Sequence[int], right: Sequence[bool]) -> str:
+    return _GAP.join(map(_padded, cells, widths, right)).rstrip()
+
+
+def _padded(cell: str, width: int, right: bool) -> str:
+    padding = " " * (width - cell_len(cell))
+    return padding + cell if right else cell + padding
+
+
+def _broken(
+    cells: Row, widths: Sequence[int], right: Sequence[bool], styles: Sequence[str]
+) -> Iterator[Text]:
+    """The lines that one row takes."""
+    pieces = [_pieces(cell, width) for cell, width in zip(cells, widths, strict=True)]
+    for parts in zip_longest(*pieces, fillvalue=""):
+        text = Text(_GAP).join(
+            Text(_padded(part, width, to_right), style)
+            for part, width, to_right, style in zip(parts, widths, right, styles, strict=True)
+        )
+        text.rstrip()
+        yield text
+
+
+def _pieces(cell: str, width: int) -> list[str]:
+    """`cell` in lines of at most `width`, broken between words where there are any."""
+    lines, line = [], ""
+    for word in cell.split(" "):
+        joined = f"{line} {word}" if line else word
+        if cell_len(joined) <= width:
+            line = joined
+            continue
+        if line:
+            lines.append(line)
+        *whole, line = chop_cells(word, width) or [""]
+        lines += whole
+    return [*lines, line]

@@ -1,0 +1,58 @@
+"""Waiting for the end of a plan."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from solar_orch.plan.report import can_go_on
+from solar_orch.states import PlanStatus, State
+
+if TYPE_CHECKING:
+    from solar_orch.store import Store
+
+#: Statuses of plans of which nothing more is started.
+ENDED = frozenset({PlanStatus.FINISHED, PlanStatus.FAILED, PlanStatus.STOPPED})
+
+#: Seconds between looks: from the first, growing to the last.
+_PAUSES = (0.05, 0.25)
+
+
+def until_over(store: Store, uid: str, seconds: float, give_up: Callable[[], bool] = lambda: False) -> bool:
+    """Wait until nothing of the plan runs and nothing more can; blocks on the database and sleeps.
+
+    :param seconds: for which to wait; may be infinite
+    :param give_up: asked between looks; the wait ends when it says so
+    :return: whether the plan is over
+    :raises UnknownPlan: if there is no such plan, or no longer
+    """
+    plan = store.plans.get(uid)
+    if plan.status is PlanStatus.PENDING and not _could_go_on(store, plan.id):
+        return True
+    deadline = time.monotonic() + seconds if math.isfinite(seconds) else math.inf
+    pause = _PAUSES[0]
+    # By its own uid, because `last` may come to mean another.
+    while not is_over(store, plan.uid):
+        left = deadline - time.monotonic()
+        if left <= 0 or give_up():
+            return False
+        time.sleep(min(pause, left))
+        pause = min(pause * 1.2, _PAUSES[1])
+    return True
+
+
+def is_over(store: Store, uid: str) -> bool:
+    """Whether the plan has been run and nothing of it runs any more.
+
+    :raises UnknownPlan: if there is no such plan
+    """
+    plan = store.plans.get(uid)
+    return plan.status in ENDED and not store.plans.in_progress(plan.id)
+
+
+def _could_go_on(store: Store, plan_id: int) -> bool:
+    """Whether the plan, if it were run, had anything to do: a file may say that all is done."""
+    loaded = store.plans.load(plan_id)
+    return loaded is not None and can_go_on([State(task.status) for task in loaded.tasks], loaded.edges)

@@ -1,0 +1,102 @@
+"""The extensions and clients that ship, and what anyone's extension or client is made with.
+
+The author of a fourth worker needs one line for each::
+
+    def pinger_worker(conf, clients):
+        return make_worker(conf, clients, "pinger")
+
+    def pinger_client(conf):
+        return make_client(conf, "pinger")
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import cast
+
+from oslo_config import cfg
+
+from solar_orch import plugins
+from solar_orch.config import GROUP
+from solar_orch.executors.base import Client
+from solar_orch.workers.base import Worker
+
+
+def make_worker(conf: cfg.ConfigOpts, clients: Mapping[str, Client], name: str) -> Worker:
+    """Make the worker of this name by the driver that option ``{name}_driver`` chooses.
+
+    Opens nothing.  The option is registered, with the default ``solar``,
+    when nobody has registered it.
+
+    :raises PluginError: if the driver cannot be had, or fails
+    """
+    option = f"{name}_driver"
+    chosen = option_of(conf, option, default="solar")
+    driver = plugins.load_one(plugins.drivers(name), chosen, option=option)
+    return cast(Worker, plugins.call(driver, driver.obj, conf, clients))
+
+
+def make_client(conf: cfg.ConfigOpts, name: str) -> Client:
+    """Make the client of the worker of this name, by the configured executor.
+
+    Opens nothing.
+
+    :raises PluginError: if the executor cannot be had, or its ``Client`` fails
+    """
+    executor = configured_executor(conf)
+    client = cast(Client, plugins.call(executor, executor.obj.Client, address_of(conf, name)))
+    client.send_timeout = conf[GROUP].send_timeout
+    return client
+
+
+def configured_executor(conf: cfg.ConfigOpts) -> plugins.Plugin:
+    """The part that option ``executor`` chooses.
+
+    :raises PluginError: if it cannot be had
+    """
+    return plugins.load_one(plugins.EXECUTORS, conf[GROUP].executor, option="executor")
+
+
+def address_of(conf: cfg.ConfigOpts, name: str) -> str:
+    """What option ``{name}_address`` says; by default a socket in the runtime directory.
+
+    The option is registered when nobody has registered it.
+    """
+    return option_of(conf, f"{name}_address", default=f"ipc://$runtime_dir/{name}.sock")
+
+
+def option_of(conf: cfg.ConfigOpts, option: str, *, default: str) -> str:
+    """The value of a text option of ``[orchestration]``, registered first if nobody has done so."""
+    if option not in conf[GROUP]:
+        conf.register_opt(cfg.StrOpt(option, default=default), group=GROUP)
+    return cast(str, conf[GROUP][option])
+
+
+def tasks_worker(conf: cfg.ConfigOpts, clients: Mapping[str, Client]) -> Worker:
+    """The tasks worker, by the driver that ``tasks_driver`` chooses."""
+    return make_worker(conf, clients, "tasks")
+
+
+def scheduler_worker(conf: cfg.ConfigOpts, clients: Mapping[str, Client]) -> Worker:
+    """The scheduler, by the driver that ``scheduler_driver`` chooses."""
+    return make_worker(conf, clients, "scheduler")
+
+
+def system_log_worker(conf: cfg.ConfigOpts, clients: Mapping[str, Client]) -> Worker:
+    """The system log, by the driver that ``system_log_driver`` chooses."""
+    return make_worker(conf, clients, "system_log")
+
+
+def tasks_client(conf: cfg.ConfigOpts) -> Client:
+    """A client of the tasks worker."""
+    return make_client(conf, "tasks")
+
+
+def scheduler_client(conf: cfg.ConfigOpts) -> Client:
+    """A client of the scheduler."""
+    return make_client(conf, "scheduler")
+
+
+def system_log_client(conf: cfg.ConfigOpts) -> Client:
+    """A client of the system log."""
+    return make_client(conf, "system_log")

@@ -1,0 +1,94 @@
+"""From a plan to the text of a plan file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+import yaml
+
+from solar_orch.plan.model import Plan, Task
+from solar_orch.states import State
+
+#: Tasks that are turned into text at once: what bounds the memory that it takes.
+_CHUNK = 500
+#: No line is folded: a command stays on its line.
+_WIDTH = 2**31 - 1
+
+
+def dump(plan: Plan) -> str:
+    """The plan as YAML that :func:`~solar_orch.plan.parse.parse` takes back as an equal plan.
+
+    Only what differs from its default is written.  States of an attempt that is under way
+    (INPROGRESS, ERROR_RETRY) are written as they are and are read back as PENDING.
+    """
+    return "".join(lines(plan))
+
+
+def lines(plan: Plan) -> Iterator[str]:
+    """What :func:`dump` returns, in pieces of whole lines, for plans that are large."""
+    head = {"name": plan.name} if plan.uid is None else {"name": plan.name, "uid": plan.uid}
+    yield _yaml(head)
+    yield "tasks:\n"
+    tasks = iter(plan.tasks)
+    while chunk := list(islice(tasks, _CHUNK)):
+        yield _yaml([_task(task) for task in chunk])
+
+
+def _task(task: Task) -> dict[str, Any]:
+    item: dict[str, Any] = {"uid": task.name, "parameters": _parameters(task)}
+    if task.after:
+        item["after"] = task.after
+    return item
+
+
+def _parameters(task: Task) -> dict[str, Any]:
+    parameters: dict[str, Any] = {"type": task.type}
+    for key in ("args", "kwargs", "target"):
+        if getattr(task, key):
+            parameters[key] = getattr(task, key)
+    for key in ("timelimit", "timeout"):
+        if getattr(task, key) is not None:
+            parameters[key] = _number(getattr(task, key))
+    if task.retry:
+        parameters["retry"] = task.retry
+    for key in ("type_limit", "resource_type"):
+        if getattr(task, key) is not None:
+            parameters[key] = getattr(task, key)
+    if task.weight:
+        parameters["weight"] = _number(task.weight)
+    if task.status is not State.PENDING:
+        parameters["status"] = str(task.status)
+    return parameters
+
+
+def _number(value: float) -> float:
+    """30 and not 30.0, as it will have been written."""
+    return int(value) if value == int(value) and abs(value) <= 2**53 else value
+
+
+class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if _is_script(text) else None)
+
+
+def _is_script(text: str) -> bool:
+    """Whether it reads well, and certainly reads back, as a block of lines."""
+    if "\n" not in text or text[0] in " \n":
+        return False
+    return all(line.isprintable() and not line.endswith(" ") for line in text.split("\n"))
+
+
+_Dumper.add_representer(str, _text)
+
+
+def _yaml(value: Any) -> str:
+    text: str = yaml.dump(
+        value, Dumper=_Dumper, default_flow_style=False, allow_unicode=True, sort_keys=False, width=_WIDTH
+    )
+    return text

@@ -1,0 +1,330 @@
+"""How a plan progresses: a pure machine, events in, decisions out.
+
+It is told of every change of a task's state in the order in which the
+changes became durable, and says what is to be done now.  It reads no clock:
+`now` is handed in, in seconds of any monotonic clock.  The end of a task
+costs work in proportion to its own edges (and the logarithm of the queue).
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from solar_orch.plan.limits import Key, Limited, Limits
+from solar_orch.states import DISPATCHABLE, VISITED, State
+
+
+class Subject(Limited, Protocol):
+    """What the machine is told of a task when a plan is loaded."""
+
+    @property
+    def position(self) -> int: ...
+    @property
+    def status(self) -> State: ...
+    @property
+    def attempt(self) -> int: ...
+    @property
+    def claimed(self) -> bool: ...
+    @property
+    def weight(self) -> float: ...
+    @property
+    def timeout(self) -> float | None: ...
+    @property
+    def dispatched_for(self) -> float | None:
+        """Seconds since the attempt in progress was dispatched."""
+
+
+# -- decisions ---------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatch:
+    """Record a new attempt of this task and send it."""
+
+    position: int
+    #: The state that the task is in.
+    state: State
+
+
+@dataclass(frozen=True, slots=True)
+class CheckClaim:
+    """See whether this attempt was claimed; if not, send it again."""
+
+    position: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Expire:
+    """This attempt has had no result within its `timeout`: end it."""
+
+    position: int
+    attempt: int
+    timeout: float
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """Nothing runs and nothing more can."""
+
+    #: Whether a task is in ERROR.
+    failed: bool
+
+
+Decision = Dispatch | CheckClaim | Expire | Finish
+
+
+class _Node:
+    __slots__ = ("attempt", "children", "counted", "entry", "missing", "position", "state", "subject")
+
+    def __init__(self, subject: Subject) -> None:
+        self.subject = subject
+        self.position = subject.position
+        self.state = subject.status
+        self.attempt = subject.attempt
+        self.children: list[int] = []
+        #: Number of predecessors that are not visited.
+        self.missing = 0
+        #: Whether it counts for the limits.
+        self.counted = False
+        #: Raised whenever its place in the ready queue becomes void.
+        self.entry = 0
+
+
+class Progress:
+    """The state of one plan that is being led.
+
+    :param subjects: the tasks; `position` of each is its index
+    :param edges: (child, parent) positions
+    :param now: seconds of the monotonic clock that all further calls use
+    :param resend_interval: seconds after which an attempt is checked for a claim
+    """
+
+    def __init__(
+        self,
+        subjects: Sequence[Subject],
+        edges: Iterable[tuple[int, int]],
+        *,
+        max_inprogress: int,
+        target_limit: int,
+        resend_interval: float,
+        now: float,
+    ) -> None:
+        self._nodes = [_Node(subject) for subject in subjects]
+        self._limits = Limits(max_inprogress, target_limit)
+        self._resend_interval = resend_interval
+        #: (-weight, position, entry) of tasks that may start as far as predecessors go.
+        self._ready: list[tuple[float, int, int]] = []
+        #: The same, of those that a full limit keeps from starting, by that limit.
+        self._parked: dict[Key, list[tuple[float, int, int]]] = {}
+        #: Keys with parked tasks, by what frees them, see `_freeing`.
+        self._parked_by: dict[tuple[object, object], set[Key]] = {}
+        #: (due, position, attempt, is_timeout)
+        self._timers: list[tuple[float, int, int, bool]] = []
+        self._errors = 0
+        self._waiting = 0
+        for child, parent in edges:
+            self._nodes[parent].children.append(child)
+            if self._nodes[parent].state not in VISITED:
+                self._nodes[child].missing += 1
+        for node in self._nodes:
+            self._enter(node, now, loading=True)
+
+    # -- events ----------------------------------------------------------------
+
+    def changed(self, position: int, attempt: int, state: State, now: float) -> None:
+        """A task's state became `state`, durably.  Old news, and repeated news, change nothing."""
+        node = self._nodes[position]
+        if attempt < node.attempt or (attempt == node.attempt and state == node.state):
+            return
+        was_visited = node.state in VISITED
+        self._leave(node, state)
+        node.attempt = attempt
+        node.state = state
+        self._enter(node, now)
+        if was_visited != (state in VISITED):
+            self._tell_children(node, -1 if state in VISITED else 1)
+
+    # -- decisions -------------------------------------------------------------
+
+    def decide(self, now: float, *, wanted: bool = True) -> list[Decision]:
+        """What is to be done now.
+
+        :param wanted: False while the plan is stopped: then nothing is dispatched or finished
+
+        A task that is to be dispatched counts as in progress from here on:
+        if its dispatch turns out impossible, :meth:`refused` takes that back.
+        """
+        decisions = self._due(now)
+        if not wanted:
+            return decisions
+        decisions.extend(self._dispatches())
+        if not decisions and self.finished:
+            return [Finish(self._errors > 0)]
+        return decisions
+
+    def refused(self, position: int) -> None:
+        """A dispatch that was decided was not made; the task stays as it was, out of the queue.
+
+        What made it impossible (another state of the task, a lost lease)
+        arrives as an event or ends the lead.
+        """
+        node = self._nodes[position]
+        if node.counted and node.state != State.INPROGRESS:
+            self._uncount(node)
+
+    @property
+    def finished(self) -> bool:
+        """Nothing runs and nothing more can start."""
+        return self._limits.in_progress == 0 and self._waiting == 0
+
+    @property
+    def in_progress(self) -> int:
+        """Number of tasks in progress."""
+        return self._limits.in_progress
+
+    def deadline(self) -> float | None:
+        """When :meth:`decide` has something to do at the latest if nothing changes; None if never."""
+        return self._timers[0][0] if self._timers else None
+
+    def states(self) -> list[State]:
+        """The state of each task by position, as this machine believes it."""
+        return [node.state for node in self._nodes]
+
+    # -- the inside ------------------------------------------------------------
+
+    def _enter(self, node: _Node, now: float, *, loading: bool = False) -> None:
+        """Take into account the state that the node is in now."""
+        if node.state == State.ERROR:
+            self._errors += 1
+        elif node.state == State.INPROGRESS:
+            if not node.counted:
+                node.counted = True
+                self._limits.add(node.subject)
+            self._set_timers(node, now, loading)
+        elif node.state in DISPATCHABLE and node.missing == 0:
+            self._make_ready(node)
+
+    def _leave(self, node: _Node, new: State) -> None:
+        """Take back what `_enter` did for the state that the node is leaving."""
+        if node.state == State.ERROR:
+            self._errors -= 1
+        elif node.state in DISPATCHABLE and node.missing == 0 and not node.counted:
+            self._make_unready(node)
+        if node.counted and new != State.INPROGRESS:
+            self._uncount(node)
+
+    def _tell_children(self, node: _Node, step: int) -> None:
+        for position in node.children:
+            child = self._nodes[position]
+            was_ready = child.missing == 0
+            child.missing += step
+            if child.state not in DISPATCHABLE or child.counted:
+                continue
+            if child.missing == 0:
+                self._make_ready(child)
+            elif was_ready:
+                self._make_unready(child)
+
+    def _make_ready(self, node: _Node) -> None:
+        self._waiting += 1
+        heapq.heappush(self._ready, (-node.subject.weight, node.position, node.entry))
+
+    def _make_unready(self, node: _Node) -> None:
+        self._waiting -= 1
+        node.entry += 1
+
+    def _uncount(self, node: _Node) -> None:
+        node.counted = False
+        self._limits.remove(node.subject)
+        for key in self._freed_by(node):
+            self._unpark(key)
+
+    def _freed_by(self, node: _Node) -> list[Key]:
+        freed: list[Key] = []
+        for source in _sources(node.subject):
+            freed.extend(self._parked_by.get(source, ()))
+        return freed
+
+    def _dispatches(self) -> list[Dispatch]:
+        chosen: list[Dispatch] = []
+        while self._ready and not self._limits.full:
+            entry = heapq.heappop(self._ready)
+            node = self._nodes[entry[1]]
+            if entry[2] != node.entry:
+                continue
+            blocking = self._limits.blocking(node.subject)
+            if blocking is not None:
+                self._park(node, entry, blocking)
+                continue
+            self._make_unready(node)
+            node.counted = True
+            self._limits.add(node.subject)
+            chosen.append(Dispatch(node.position, node.state))
+        return chosen
+
+    def _park(self, node: _Node, entry: tuple[float, int, int], blocking: Key) -> None:
+        heapq.heappush(self._parked.setdefault(blocking, []), entry)
+        self._parked_by.setdefault(_source(blocking), set()).add(blocking)
+        # It may have been let go by another limit, whose free place then is somebody else's.
+        for key in self._limits.keys(node.subject):
+            if key != blocking and not self._limits.is_full(key):
+                self._unpark(key)
+
+    def _unpark(self, key: Key) -> None:
+        """Let the first task that this limit holds try again."""
+        queue = self._parked.get(key)
+        while queue:
+            entry = heapq.heappop(queue)
+            if entry[2] == self._nodes[entry[1]].entry:
+                heapq.heappush(self._ready, entry)
+                break
+        if not queue:
+            self._parked.pop(key, None)
+            holders = self._parked_by.get(_source(key))
+            if holders is not None:
+                holders.discard(key)
+                if not holders:
+                    del self._parked_by[_source(key)]
+
+    def _set_timers(self, node: _Node, now: float, loading: bool) -> None:
+        subject = node.subject
+        # What a former leader may or may not have sent is looked at right away.
+        unsent = loading and not subject.claimed
+        check = now if unsent else now + self._resend_interval
+        heapq.heappush(self._timers, (check, node.position, node.attempt, False))
+        if subject.timeout is not None:
+            age = (subject.dispatched_for or 0.0) if loading else 0.0
+            # A wall clock that was moved must neither prolong a timeout nor end it before it began.
+            left = min(max(subject.timeout - age, 0.0), subject.timeout)
+            heapq.heappush(self._timers, (now + left, node.position, node.attempt, True))
+
+    def _due(self, now: float) -> list[Decision]:
+        due: list[Decision] = []
+        while self._timers and self._timers[0][0] <= now:
+            _, position, attempt, is_timeout = heapq.heappop(self._timers)
+            node = self._nodes[position]
+            if node.state != State.INPROGRESS or node.attempt != attempt:
+                continue
+            if is_timeout:
+                due.append(Expire(position, attempt, node.subject.timeout or 0.0))
+            else:
+                due.append(CheckClaim(position, attempt))
+        return due
+
+    def check_again(self, position: int, attempt: int, now: float) -> None:
+        """An attempt was sent again: check it again after the resend interval."""
+        heapq.heappush(self._timers, (now + self._resend_interval, position, attempt, False))
+
+
+def _source(key: Key) -> tuple[object, object]:
+    """What must end for the limit to have room: keys of one type differ in their number only."""
+    return (key[0], key[1])
+
+
+def _sources(subject: Limited) -> tuple[tuple[object, object], ...]:
+    of_type = ("type", subject.limited_type)
+    return (of_type,) if subject.target is None else (("target", subject.target), of_type)

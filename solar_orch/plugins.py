@@ -1,0 +1,322 @@
+"""Names to parts: what is registered under an entry-point namespace, loaded and checked.
+
+The only file that knows stevedore.  Whatever is wrong with a part ends in one
+:class:`~solar_orch.errors.PluginError`; nothing is skipped with a warning.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib.metadata
+import inspect
+import os
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import stevedore
+from stevedore import NamedExtensionManager
+
+from solar_orch.errors import AddressError, ConfigError, DatabaseRefused, DatabaseUnavailable, PluginError
+
+PREFIX = "solar.orchestration."
+EXECUTORS = PREFIX + "executors"
+EXTENSIONS = PREFIX + "extensions"
+CLIENTS = PREFIX + "extensions_clients"
+CONSTRUCTORS = PREFIX + "constructors"
+RUNNERS = PREFIX + "runners"
+
+
+def drivers(worker: str) -> str:
+    """The namespace of the drivers of one worker."""
+    return f"{PREFIX}drivers.{worker}"
+
+
+def construct_hooks(worker: str) -> str:
+    """The namespace of the construct hooks of one worker."""
+    return f"{PREFIX}hooks.{worker}.construct"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An entry point as it is registered; nothing of it has been imported."""
+
+    namespace: str
+    name: str
+    #: ``module`` or ``module:attribute``
+    target: str
+    #: ``distribution version``
+    package: str
+
+    def error(self, cause: str) -> PluginError:
+        """What is wrong with this part, as an error."""
+        return PluginError(
+            self.namespace, self.name, cause, package=self.package, available=names(self.namespace)
+        )
+
+
+@dataclass(frozen=True)
+class Plugin(Entry):
+    """A part that was loaded and keeps the contract of its namespace."""
+
+    #: What the entry point loads to.
+    obj: Any
+
+
+# -- what is registered -------------------------------------------------------
+
+
+class _Registered(Protocol):
+    def select(self, *, group: str) -> Sequence[importlib.metadata.EntryPoint]: ...
+
+
+@dataclass
+class _Session:
+    registered: _Registered
+    loaded: dict[Entry, Plugin] = field(default_factory=dict)
+
+
+_SESSION: ContextVar[_Session | None] = ContextVar("solar_orch_plugins_session", default=None)
+
+
+@contextlib.contextmanager
+def session() -> Iterator[dict[Entry, Plugin]]:
+    """Within it the installed packages are read once, and what is loaded is written down.
+
+    :return: what has been loaded in this session, in that order
+    """
+    current = _Session(importlib.metadata.entry_points())
+    token = _SESSION.set(current)
+    try:
+        yield current.loaded
+    finally:
+        _SESSION.reset(token)
+
+
+def _entry_points(namespace: str) -> Sequence[importlib.metadata.EntryPoint]:
+    # stevedore keeps a cache on disk that can be older than a quick reinstall, and
+    # that has forgotten which distribution an entry point comes from.
+    current = _SESSION.get()
+    if current is None:
+        return importlib.metadata.entry_points(group=namespace)
+    return current.registered.select(group=namespace)
+
+
+def namespaces() -> list[str]:
+    """The namespaces below ``solar.orchestration`` under which any installed package registers a part."""
+    found = {group for dist in importlib.metadata.distributions() for group in dist.entry_points.groups}
+    return sorted(group for group in found if group.startswith(PREFIX))
+
+
+def entries(namespace: str) -> list[Entry]:
+    """Everything registered under `namespace`, by name; duplicates stand side by side.  Imports nothing."""
+    found = [Entry(namespace, point.name, point.value, _package(point)) for point in _entry_points(namespace)]
+    return sorted(found, key=lambda entry: (entry.name, entry.package, entry.target))
+
+
+def names(namespace: str) -> list[str]:
+    """The names registered under `namespace`, each once, sorted.  Imports nothing."""
+    return sorted({point.name for point in _entry_points(namespace)})
+
+
+def _package(point: importlib.metadata.EntryPoint) -> str:
+    dist = point.dist
+    return f"{dist.name} {dist.version}" if dist is not None else "an unknown package"
+
+
+# -- loading ------------------------------------------------------------------
+
+
+class _Manager(NamedExtensionManager[Any]):
+    """stevedore's manager, told to read what is really installed and to pass over nothing."""
+
+    def list_entry_points(self) -> list[importlib.metadata.EntryPoint]:
+        return list(_entry_points(self.namespace))
+
+
+def load_one(namespace: str, name: str, *, option: str | None = None) -> Plugin:
+    """Load the part of this name, and no other, and check it against the namespace's contract.
+
+    Imports the part's module, and blocks for as long as that takes.
+
+    :param option: the option that asks for it, for the message when it is missing
+    :raises PluginError: if it is missing, cannot be imported, is registered more than once, or
+        does not keep the contract
+    """
+    entry = _only_entry(namespace, name, option)
+    if importlib.metadata.EntryPoint.pattern.match(entry.target) is None:
+        raise entry.error(f"its target {entry.target!r} is not of the form module or module:attribute")
+    try:
+        manager = _Manager(namespace, [name], on_load_failure_callback=_raise)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a module may well say sys.exit() where it is imported
+        raise entry.error(f"it cannot be loaded: {describe(error)}") from error
+    plugin = Plugin(namespace, name, entry.target, entry.package, manager.extensions[0].plugin)
+    _check_contract(plugin)
+    current = _SESSION.get()
+    if current is not None:
+        current.loaded.setdefault(entry, plugin)
+    return plugin
+
+
+def load_all(namespace: str) -> list[Plugin]:
+    """Load every part of the namespace, in the order of their names; see :func:`load_one`.
+
+    :raises PluginError: if any of them cannot be had
+    """
+    return [load_one(namespace, name) for name in names(namespace)]
+
+
+def _raise(_: object, __: importlib.metadata.EntryPoint, error: BaseException) -> None:
+    raise error
+
+
+def _only_entry(namespace: str, name: str, option: str | None) -> Entry:
+    found = [entry for entry in entries(namespace) if entry.name == name]
+    if not found:
+        wanted = f", which option {option} asks for" if option else ""
+        raise PluginError(
+            namespace, name, f"no package registers this name{wanted}", available=names(namespace)
+        )
+    if len(found) > 1:
+        where = " and ".join(f"{entry.package} ({entry.target})" for entry in found)
+        raise PluginError(
+            namespace,
+            name,
+            f"registered {len(found)} times, by {where}",
+            package=", ".join(Counter(entry.package for entry in found)),
+            available=names(namespace),
+        )
+    return found[0]
+
+
+def call(plugin: Plugin, function: Callable[..., Any], *args: Any) -> Any:
+    """``function(*args)`` of a part, for whose failure that part is named.
+
+    :raises PluginError: from whatever the function raises
+    :raises ConfigError, AddressError, DatabaseRefused, DatabaseUnavailable: unchanged, they say enough
+    """
+    try:
+        return function(*args)
+    except (PluginError, ConfigError, AddressError, DatabaseRefused, DatabaseUnavailable):
+        raise
+    except (Exception, SystemExit) as error:
+        raise plugin.error(f"{_name(function)} failed: {describe(error)}") from error
+
+
+_NOT_THE_AUTHORS = tuple(
+    os.path.dirname(os.path.abspath(module.__file__)) + os.sep
+    for module in (importlib, stevedore)
+    if module.__file__
+)
+
+
+def describe(error: BaseException) -> str:
+    """An error on one line: type, message, and where in its author's code it arose, if it did."""
+    text = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(": ")
+    where = _place(error)
+    return f"{text} [{where}]" if where else text
+
+
+def _place(error: BaseException) -> str | None:
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{error.filename}:{error.lineno}"
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        machinery = frame.filename.startswith(("<frozen ", *_NOT_THE_AUTHORS)) or frame.filename == __file__
+        if not machinery:
+            return f"{frame.filename}:{frame.lineno}"
+    return None
+
+
+# -- contracts ----------------------------------------------------------------
+
+_CALLABLES: dict[str, tuple[str, tuple[str, ...]]] = {
+    EXTENSIONS: ("factory", ("conf", "clients")),
+    CLIENTS: ("factory", ("conf",)),
+    CONSTRUCTORS: ("construct", ("host",)),
+    RUNNERS: ("run", ("executors", "conf")),
+}
+
+
+def _check_contract(plugin: Plugin) -> None:
+    namespace = plugin.namespace
+    if namespace == EXECUTORS:
+        _check_attribute(plugin, "Executor", ("worker", "address"))
+        _check_attribute(plugin, "Client", ("address",))
+    elif namespace.startswith(PREFIX + "drivers."):
+        _check_driver(plugin)
+    elif namespace.startswith(PREFIX + "hooks."):
+        _check_callable(plugin, plugin.obj, "hook", ("worker", "clients"))
+    elif namespace in _CALLABLES:
+        _check_callable(plugin, plugin.obj, *_CALLABLES[namespace])
+
+
+def _check_attribute(plugin: Plugin, attribute: str, parameters: tuple[str, ...]) -> None:
+    missing = object()
+    value = getattr(plugin.obj, attribute, missing)
+    if value is missing:
+        raise plugin.error(
+            f"must have the attributes Executor and Client, but {_what(plugin.obj)} has no {attribute}"
+        )
+    _check_callable(plugin, value, attribute, parameters)
+
+
+def _check_driver(plugin: Plugin) -> None:
+    from solar_orch.workers.base import Worker  # brings the store; to list what is there needs none
+
+    if not (isinstance(plugin.obj, type) and issubclass(plugin.obj, Worker)):
+        raise plugin.error(
+            f"must be a class that derives from {Worker.__module__}.{Worker.__qualname__}, "
+            f"but is {_what(plugin.obj)}"
+        )
+    _check_callable(plugin, plugin.obj, "Worker", ("conf", "clients"))
+
+
+def _check_callable(plugin: Plugin, function: Any, role: str, parameters: tuple[str, ...]) -> None:
+    expected = f"{role}({', '.join(parameters)})"
+    if not callable(function):
+        raise plugin.error(f"must be callable as {expected}, but is {_what(function)}")
+    if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
+        raise plugin.error(
+            f"must be a plain function {expected}, but a call of {_name(function)} runs nothing: "
+            "it is a coroutine or generator function"
+        )
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return  # some builtins do not tell
+    try:
+        signature.bind(*parameters)
+    except TypeError as error:
+        raise plugin.error(
+            f"must be callable as {expected}, but is {_name(function)}{_plain(signature)}: {error}"
+        ) from error
+
+
+def _plain(signature: inspect.Signature) -> str:
+    """A signature without its annotations, which would drown the names."""
+    bare = [
+        parameter.replace(annotation=inspect.Parameter.empty) for parameter in signature.parameters.values()
+    ]
+    return str(signature.replace(parameters=bare, return_annotation=inspect.Signature.empty))
+
+
+def _name(function: Any) -> str:
+    if isinstance(function, functools.partial):
+        function = function.func
+    return str(getattr(function, "__qualname__", None) or type(function).__qualname__)
+
+
+def _what(obj: Any) -> str:
+    if isinstance(obj, type):
+        return f"the class {obj.__qualname__}"
+    if inspect.ismodule(obj):
+        return f"the module {obj.__name__}"
+    if inspect.isroutine(obj):
+        return f"the function {_name(obj)}"
+    return f"an object of type {type(obj).__name__}"

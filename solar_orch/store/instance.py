@@ -1,0 +1,53 @@
+"""The name under which this process acts in the database."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import secrets
+import socket
+from pathlib import Path
+
+_of_pid: dict[int, str] = {}
+
+
+def instance() -> str:
+    """``host:machine:pid:random``; the same throughout one process, another one after a fork.
+
+    ``machine`` stands for the boot of the host and the pid namespace, so
+    that within it a pid means the same process.
+    """
+    pid = os.getpid()
+    if pid not in _of_pid:
+        _of_pid.clear()
+        _of_pid[pid] = f"{socket.gethostname()[:32]}:{_machine()}:{pid}:{secrets.token_hex(4)}"
+    return _of_pid[pid]
+
+
+def is_known_dead(other: str) -> bool:
+    """Whether the process of that instance is certainly gone.
+
+    False says nothing: it may run elsewhere, where this process cannot see it.
+    """
+    try:
+        _, machine, pid, _ = other.rsplit(":", 3)
+        if machine != _machine():
+            return False
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except (ValueError, PermissionError):
+        return False
+    return other != instance() and int(pid) == os.getpid()
+
+
+@functools.cache
+def _machine() -> str:
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text()
+        namespace = os.readlink("/proc/self/ns/pid")
+    except OSError:
+        # Without both a pid is no proof: be a machine of one's own.
+        boot, namespace = secrets.token_hex(8), ""
+    return hashlib.sha256(f"{boot}{namespace}".encode()).hexdigest()[:8]

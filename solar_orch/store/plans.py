@@ -1,0 +1,406 @@
+"""Plans: made, wanted, stopped, finished, deleted and loaded."""
+
+from __future__ import annotations
+
+import difflib
+import secrets
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from solar_orch.errors import PlanExists, UnknownPlan
+from solar_orch.plan.model import Plan, Task
+from solar_orch.plan.report import Outcome
+from solar_orch.states import DISPATCHABLE, PlanStatus, State
+from solar_orch.store.database import Database, db_now
+from solar_orch.store.schema import edges, events, plans, tasks
+from solar_orch.store.transitions import transition
+
+#: Stands for the plan that was made last.
+LAST = "last"
+
+#: Rows sent to the database in one statement.
+_BATCH = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class PlanRow:
+    """One plan, without its tasks."""
+
+    id: int
+    uid: str
+    name: str
+    created_at: float
+    status: PlanStatus
+    wanted: bool
+    lease_owner: str | None
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class TaskState:
+    """What a leader needs of a task to go on with a plan."""
+
+    position: int
+    name: str
+    status: State
+    attempt: int
+    claimed: bool
+    weight: float
+    target: str | None
+    limited_type: str
+    type_limit: int | None
+    timeout: float | None
+    #: Seconds since the attempt in progress was dispatched, by the database's clock; else None.
+    dispatched_for: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A plan as it stood when `last_event` was the latest of its events."""
+
+    plan: PlanRow
+    tasks: list[TaskState]
+    #: (child, parent) positions.
+    edges: list[tuple[int, int]]
+    last_event: int
+
+
+#: Within the class `list` is a method.
+_Rows = list[dict[str, Any]]
+_Outcomes = list[Outcome]
+
+_PLAN = (
+    plans.c.id,
+    plans.c.uid,
+    plans.c.name,
+    plans.c.created_at,
+    plans.c.status,
+    plans.c.wanted,
+    plans.c.lease_owner,
+    plans.c.revision,
+)
+
+
+def _plan_row(row: Any) -> PlanRow:
+    return PlanRow(
+        row.id, row.uid, row.name, row.created_at, PlanStatus(row.status), row.wanted, row.lease_owner,
+        row.revision,
+    )
+
+
+def _outcome(row: Any) -> Outcome:
+    return Outcome(row[0], row[1], row[2], row[3], State(row[4]), row[5], row[6], row[7], row[8], row[9])
+
+
+class Plans:
+    """All methods block on the database and raise what ``Database`` raises."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def create(self, plan: Plan, *, wanted: bool = False) -> str:
+        """Write a plan in one transaction.
+
+        :param wanted: whether it is to run from the start
+        :return: its uid
+        :raises PlanExists: if its uid is taken; nothing is written then
+        """
+        uid = plan.uid or f"{plan.name}:{secrets.token_hex(4)}"
+
+        def work(connection: Connection) -> str:
+            if connection.execute(sa.select(plans.c.id).where(plans.c.uid == uid)).first():
+                raise PlanExists(uid)
+            status = PlanStatus.RUNNING if wanted else PlanStatus.PENDING
+            made = connection.execute(
+                plans.insert()
+                .values(uid=uid, name=plan.name, created_at=db_now(), status=status, wanted=wanted)
+                .returning(plans.c.id)
+            )
+            plan_id = made.scalar_one()
+            positions = {task.name: position for position, task in enumerate(plan.tasks)}
+            for rows in _batches(_task_values(plan_id, position, task) for position, task in enumerate(plan.tasks)):
+                connection.execute(tasks.insert(), rows)
+            links = (
+                {"plan_id": plan_id, "child": child, "parent": positions[name]}
+                for child, task in enumerate(plan.tasks)
+                for name in task.after
+            )
+            for rows in _batches(links):
+                connection.execute(edges.insert(), rows)
+            return uid
+
+        return self._database.write(work)
+
+    def get(self, uid: str) -> PlanRow:
+        """The plan with this uid; ``last`` stands for the one made last.
+
+        :raises UnknownPlan: if there is none
+        """
+        with self._database.read() as connection:
+            return self._get(connection, uid)
+
+    def list(self, limit: int | None = None) -> list[tuple[PlanRow, dict[State, int]]]:
+        """All plans, the latest first, each with the number of its tasks in each state."""
+        query = sa.select(*_PLAN).order_by(plans.c.id.desc()).limit(limit)
+        with self._database.read() as connection:
+            rows = [_plan_row(row) for row in connection.execute(query)]
+            return [(row, _counts(connection, row.id)) for row in rows]
+
+    def counts(self, plan_id: int) -> dict[State, int]:
+        """Number of the plan's tasks in each state; all states are there."""
+        with self._database.read() as connection:
+            return _counts(connection, plan_id)
+
+    def load(self, plan_id: int) -> Loaded | None:
+        """Everything a leader needs, in one pass and of one moment; None if the plan is gone."""
+        query = (
+            sa.select(
+                tasks.c.position,
+                tasks.c.name,
+                tasks.c.status,
+                tasks.c.attempt,
+                tasks.c.worker.is_not(None),
+                tasks.c.weight,
+                tasks.c.target,
+                sa.func.coalesce(tasks.c.resource_type, tasks.c.type),
+                tasks.c.type_limit,
+                tasks.c.timeout,
+                db_now() - tasks.c.dispatched_at,
+            )
+            .where(tasks.c.plan_id == plan_id)
+            .order_by(tasks.c.position)
+        )
+        with self._database.read() as connection:
+            row = connection.execute(sa.select(*_PLAN).where(plans.c.id == plan_id)).one_or_none()
+            if row is None:
+                return None
+            states = [
+                TaskState(r[0], r[1], State(r[2]), r[3], bool(r[4]), *r[5:]) for r in connection.execute(query)
+            ]
+            links = connection.execute(sa.select(edges.c.child, edges.c.parent).where(edges.c.plan_id == plan_id))
+            return Loaded(_plan_row(row), states, [(c, p) for c, p in links], _last_event(connection, plan_id))
+
+    def want(self, uid: str) -> PlanRow:
+        """Record that the plan is to run; durable when this returns.
+
+        :raises UnknownPlan: if there is no such plan
+        """
+        return self._mark(uid, wanted=True, status=PlanStatus.RUNNING)
+
+    def pause(self, uid: str) -> PlanRow:
+        """Start nothing more; what has not been claimed goes back to PENDING, what runs goes on to its end.
+
+        :raises UnknownPlan: if there is no such plan
+        """
+        return self._end_running(uid, State.PENDING)
+
+    def stop(self, uid: str) -> PlanRow:
+        """Soft stop: what has not been claimed becomes SKIPPED, what runs goes on to its end.
+
+        :raises UnknownPlan: if there is no such plan
+        """
+        return self._end_running(uid, State.SKIPPED)
+
+    def finish(self, plan_id: int, epoch: int, failed: bool) -> bool:
+        """As the leader: record that nothing runs and nothing more can, and release the lease."""
+        statement = (
+            sa.update(plans)
+            .where(plans.c.id == plan_id, plans.c.lease_epoch == epoch, plans.c.wanted.is_(True))
+            .values(
+                wanted=False,
+                status=PlanStatus.FAILED if failed else PlanStatus.FINISHED,
+                lease_owner=None,
+                lease_since=None,
+            )
+            .returning(plans.c.id)
+        )
+        return self._database.write(lambda connection: connection.execute(statement).first() is not None)
+
+    def task(self, plan_id: int, name: str) -> dict[str, Any] | None:
+        """All columns of one task, or None."""
+        query = sa.select(tasks).where(tasks.c.plan_id == plan_id, tasks.c.name == name)
+        with self._database.read() as connection:
+            row = connection.execute(query).mappings().one_or_none()
+            return dict(row) if row else None
+
+    def tasks(self, plan_id: int) -> _Rows:
+        """All columns of all tasks, in topological order."""
+        query = sa.select(tasks).where(tasks.c.plan_id == plan_id).order_by(tasks.c.position)
+        with self._database.read() as connection:
+            return [dict(row) for row in connection.execute(query).mappings()]
+
+    def outcomes(
+        self, uid: str, positions: Sequence[int] | None = None, *, output: bool = True
+    ) -> tuple[PlanRow, _Outcomes]:
+        """The plan and what has become of its tasks, in topological order and all of one moment.
+
+        :param positions: only these tasks
+        :param output: whether to read what the tasks have written
+        :raises UnknownPlan: if there is no such plan
+        """
+        query = sa.select(
+            tasks.c.position,
+            tasks.c.name,
+            tasks.c.type,
+            tasks.c.target,
+            tasks.c.status,
+            tasks.c.errmsg,
+            tasks.c.attempt,
+            tasks.c.start_time,
+            tasks.c.end_time,
+            tasks.c.output if output else sa.null(),
+        ).order_by(tasks.c.position)
+        with self._database.read() as connection:
+            plan = self._get(connection, uid)
+            query = query.where(tasks.c.plan_id == plan.id)
+            queries = [query] if positions is None else [
+                query.where(tasks.c.position.in_(sorted(positions)[start : start + _BATCH]))
+                for start in range(0, len(positions), _BATCH)
+            ]
+            rows = (row for query in queries for row in connection.execute(query))
+            return plan, [_outcome(row) for row in rows]
+
+    def last_event(self, plan_id: int) -> int:
+        """The number of the plan's latest event; 0 if there is none."""
+        with self._database.read() as connection:
+            return _last_event(connection, plan_id)
+
+    def in_progress(self, plan_id: int) -> _Rows:
+        """Tasks that are running: ``name``, ``target`` and ``start_time`` (None until claimed)."""
+        query = (
+            sa.select(tasks.c.name, tasks.c.target, tasks.c.start_time, tasks.c.attempt)
+            .where(tasks.c.plan_id == plan_id, tasks.c.status == State.INPROGRESS)
+            .order_by(tasks.c.position)
+        )
+        with self._database.read() as connection:
+            return [dict(row) for row in connection.execute(query).mappings()]
+
+    def model(self, uid: str) -> Plan:
+        """The plan as a plan file states it, with the statuses of its tasks.
+
+        :raises UnknownPlan: if there is no such plan
+        """
+        with self._database.read() as connection:
+            row = self._get(connection, uid)
+            names: dict[int, str] = {}
+            found: dict[int, Task] = {}
+            query = sa.select(tasks).where(tasks.c.plan_id == row.id).order_by(tasks.c.position)
+            for task in connection.execute(query):
+                names[task.position] = task.name
+                found[task.position] = _task_of(task)
+            links = connection.execute(
+                sa.select(edges.c.child, edges.c.parent)
+                .where(edges.c.plan_id == row.id)
+                .order_by(edges.c.child, edges.c.parent)
+            )
+            for child, parent in links:
+                found[child].after.append(names[parent])
+        return Plan(name=row.name, uid=row.uid, tasks=list(found.values()))
+
+    def _get(self, connection: Connection, uid: str) -> PlanRow:
+        query = sa.select(*_PLAN)
+        query = query.order_by(plans.c.id.desc()).limit(1) if uid == LAST else query.where(plans.c.uid == uid)
+        row = connection.execute(query).one_or_none()
+        if row is None:
+            recent = sa.select(plans.c.uid).order_by(plans.c.id.desc()).limit(1000)
+            raise UnknownPlan(uid, difflib.get_close_matches(uid, connection.execute(recent).scalars(), n=3))
+        return _plan_row(row)
+
+    def _mark(self, uid: str, **values: Any) -> PlanRow:
+        def work(connection: Connection) -> PlanRow:
+            row = self._get(connection, uid)
+            connection.execute(
+                sa.update(plans).where(plans.c.id == row.id).values(revision=plans.c.revision + 1, **values)
+            )
+            return self._get(connection, row.uid)
+
+        return self._database.write(work)
+
+    def _end_running(self, uid: str, new: State) -> PlanRow:
+        def work(connection: Connection) -> PlanRow:
+            row = self._get(connection, uid)
+            if not row.wanted:
+                return row
+            connection.execute(
+                sa.update(plans)
+                .where(plans.c.id == row.id)
+                .values(wanted=False, status=PlanStatus.STOPPED, revision=plans.c.revision + 1)
+            )
+            waiting = [State.INPROGRESS, *(DISPATCHABLE if new == State.SKIPPED else ())]
+            for old in waiting:
+                transition(
+                    connection,
+                    old,
+                    new,
+                    tasks.c.plan_id == row.id,
+                    tasks.c.worker.is_(None) if old == State.INPROGRESS else sa.true(),
+                    message="the plan was stopped",
+                )
+            return self._get(connection, row.uid)
+
+        return self._database.write(work)
+
+
+def _batches(rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    batch: list[dict[str, Any]] = []
+    for row in rows:
+        batch.append(row)
+        if len(batch) == _BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _task_values(plan_id: int, position: int, task: Task) -> dict[str, Any]:
+    return {
+        "plan_id": plan_id,
+        "position": position,
+        "name": task.name,
+        "type": task.type,
+        "args": task.args,
+        "kwargs": task.kwargs,
+        "target": task.target,
+        "timelimit": task.timelimit,
+        "timeout": task.timeout,
+        "retry": task.retry,
+        "type_limit": task.type_limit,
+        "resource_type": task.resource_type,
+        "weight": task.weight,
+        "status": task.status,
+    }
+
+
+def _task_of(row: Any) -> Task:
+    return Task(
+        name=row.name,
+        type=row.type,
+        args=row.args,
+        kwargs=row.kwargs,
+        target=row.target,
+        timelimit=row.timelimit,
+        timeout=row.timeout,
+        retry=row.retry,
+        type_limit=row.type_limit,
+        resource_type=row.resource_type,
+        weight=row.weight,
+        status=State(row.status),
+    )
+
+
+def _counts(connection: Connection, plan_id: int) -> dict[State, int]:
+    query = (
+        sa.select(tasks.c.status, sa.func.count()).where(tasks.c.plan_id == plan_id).group_by(tasks.c.status)
+    )
+    counts = dict.fromkeys(State, 0)
+    counts.update({State(status): number for status, number in connection.execute(query)})
+    return counts
+
+
+def _last_event(connection: Connection, plan_id: int) -> int:
+    query = sa.select(sa.func.coalesce(sa.func.max(events.c.id), 0)).where(events.c.plan_id == plan_id)
+    return int(connection.execute(query).scalar_one())

@@ -1,0 +1,59 @@
+"""The only place where the state of a task is changed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Row
+
+from solar_orch import states
+from solar_orch.states import State
+from solar_orch.store.database import db_now
+from solar_orch.store.instance import instance
+from solar_orch.store.schema import events, tasks
+
+
+def transition(
+    connection: Connection,
+    old: State,
+    new: State,
+    *conditions: sa.ColumnElement[bool],
+    values: dict[str, Any] | None = None,
+    message: str | None = None,
+    returning: Sequence[sa.ColumnElement[Any]] = (),
+) -> Sequence[Any]:
+    """Move all tasks in state `old` that meet the conditions to `new`, and record an event for each.
+
+    :param values: further columns to set
+    :param message: for the event
+    :param returning: columns wanted besides ``plan_id``, ``position`` and ``attempt``
+    :return: a row for each task that was moved; the others were not in the state, or did not meet the conditions
+    :raises TransitionError: if the table of transitions does not allow the move
+    """
+    states.check(old, new)
+    statement = (
+        sa.update(tasks)
+        .where(tasks.c.status == old, *conditions)
+        .values(status=new, **(values or {}))
+        .returning(tasks.c.plan_id, tasks.c.position, tasks.c.attempt, *returning)
+    )
+    moved = connection.execute(statement).all()
+    if moved:
+        connection.execute(
+            sa.insert(events).values(at=db_now()),
+            [
+                {
+                    "plan_id": row.plan_id,
+                    "position": row.position,
+                    "attempt": row.attempt,
+                    "old": old,
+                    "new": new,
+                    "by": instance(),
+                    "message": message,
+                }
+                for row in moved
+            ],
+        )
+    return moved

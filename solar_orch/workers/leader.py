@@ -1,0 +1,181 @@
+"""Leading one plan: feeding its machine with events, and carrying out what it decides."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from solar_orch.config import GROUP
+from solar_orch.errors import ExecutionTimeout
+from solar_orch.plan.progress import CheckClaim, Dispatch, Expire, Finish, Progress
+from solar_orch.states import State
+from solar_orch.store.attempts import TIMED_OUT
+from solar_orch.store.attempts import Dispatch as Attempt
+from solar_orch.workers.calls import Ctxt, task_id
+
+if TYPE_CHECKING:
+    from oslo_config import cfg
+
+    from solar_orch.store import Store
+
+LOG = logging.getLogger(__name__)
+
+#: ``send(method, ctxt, *args, **kwargs)`` to the tasks worker; queues and returns.
+Send = Callable[..., None]
+
+
+class Leader:
+    """One plan under one epoch of its lease.
+
+    The database is the truth: the machine is fed with its events, and what
+    the machine decides is made durable before it is sent.
+
+    :param send: queues a call for the tasks worker
+    """
+
+    def __init__(
+        self, store: Store, conf: cfg.ConfigOpts, plan_id: int, uid: str, epoch: int, send: Send
+    ) -> None:
+        self.plan_id = plan_id
+        self.uid = uid
+        self.epoch = epoch
+        #: Set when what the machine believes may be wrong; it is loaded anew before it decides again.
+        self.stale = True
+        self.revision = -1
+        self._store = store
+        self._conf = conf[GROUP]
+        self._send = send
+        self._machine: Progress | None = None
+        self._names: list[str] = []
+        self._wanted = False
+        self._finished = False
+        self._cursor = 0
+
+    def advance(self, now: float) -> bool:
+        """Do all that can be done now.  Blocks on the database.
+
+        :param now: monotonic seconds
+        :return: False when there is nothing left to lead; the lease has been released then
+        """
+        if self.stale and not self._load(now):
+            return False
+        machine = self._machine
+        assert machine is not None
+        self.stale = True  # until this has gone through without an exception
+        while True:
+            for event in self._store.events.after(self.plan_id, self._cursor):
+                machine.changed(event.position, event.attempt, event.new, now)
+                self._cursor = event.id
+            if not self._wanted and machine.in_progress == 0:
+                self._store.leases.release(self.plan_id, self.epoch)
+                return False
+            if not self._carry_out(machine, now):
+                break
+            if self._finished:
+                return False
+        self.stale = False
+        return True
+
+    def deadline(self) -> float | None:
+        """Monotonic time at which :meth:`advance` has something to do by itself; None if never."""
+        return self._machine.deadline() if self._machine is not None else None
+
+    def resign(self) -> None:
+        """Hand back what nobody has claimed and release the lease.  Blocks on the database."""
+        self._store.attempts.hand_back_unclaimed(self.plan_id, self.epoch)
+        self._store.leases.release(self.plan_id, self.epoch)
+
+    def _load(self, now: float) -> bool:
+        loaded = self._store.plans.load(self.plan_id)
+        if loaded is None:
+            return False
+        self._machine = Progress(
+            loaded.tasks,
+            loaded.edges,
+            max_inprogress=self._conf.max_inprogress,
+            target_limit=self._conf.target_limit,
+            resend_interval=self._conf.resend_interval,
+            now=now,
+        )
+        self._names = [task.name for task in loaded.tasks]
+        self._wanted = loaded.plan.wanted
+        self.revision = loaded.plan.revision
+        self._cursor = loaded.last_event
+        self._finished = False
+        return True
+
+    def _carry_out(self, machine: Progress, now: float) -> bool:
+        """Whether anything was done that may let more be decided."""
+        decisions = machine.decide(now, wanted=self._wanted)
+        dispatches: dict[int, State] = {}
+        checks: dict[int, int] = {}
+        expired: list[Expire] = []
+        for decision in decisions:
+            match decision:
+                case Dispatch(position, state):
+                    dispatches[position] = state
+                case CheckClaim(position, attempt):
+                    checks[position] = attempt
+                case Expire():
+                    expired.append(decision)
+                case Finish(failed):
+                    self._finish(failed)
+                    return True
+        if dispatches:
+            self._dispatch(machine, dispatches, now)
+        if checks:
+            self._send_again(machine, checks, now)
+        for decision in expired:
+            self._expire(decision)
+        return bool(expired)
+
+    def _dispatch(self, machine: Progress, positions: dict[int, State], now: float) -> None:
+        made = self._store.attempts.dispatch(self.plan_id, self.epoch, positions)
+        for attempt in made:
+            machine.changed(attempt.position, attempt.attempt, State.INPROGRESS, now)
+            self._send_attempt(attempt)
+        for position in positions.keys() - {attempt.position for attempt in made}:
+            machine.refused(position)
+
+    def _send_again(self, machine: Progress, checks: dict[int, int], now: float) -> None:
+        for attempt in self._store.attempts.unclaimed(self.plan_id, checks):
+            LOG.info("%s: attempt %s has not been claimed; sending it again",
+                     task_id(self.uid, attempt.name), attempt.attempt)  # fmt: skip
+            self._send_attempt(attempt)
+            machine.check_again(attempt.position, attempt.attempt, now)
+
+    def _expire(self, decision: Expire) -> None:
+        name = self._names[decision.position]
+        errmsg = str(ExecutionTimeout(decision.timeout, "timeout"))
+        if not self._store.attempts.expire(self.plan_id, decision.position, decision.attempt, errmsg):
+            # It is running: the wish to kill it is in the database, this only makes it quick.
+            ctxt: Ctxt = {
+                "task_id": task_id(self.uid, name),
+                "task_name": name,
+                "plan_uid": self.uid,
+                "attempt": decision.attempt,
+                "timeout": decision.timeout,
+            }
+            self._send("kill", ctxt, ctxt["task_id"], decision.attempt, TIMED_OUT)
+        LOG.warning("%s: attempt %s: %s", task_id(self.uid, name), decision.attempt, errmsg)
+
+    def _finish(self, failed: bool) -> None:
+        self._finished = self._store.plans.finish(self.plan_id, self.epoch, failed)
+        if self._finished:
+            LOG.info("%s: %s", self.uid, "failed" if failed else "finished")
+        else:
+            # Steered meanwhile, or led by somebody else.
+            self._wanted = False
+
+    def _send_attempt(self, attempt: Attempt) -> None:
+        ctxt: Ctxt = {
+            "task_id": task_id(self.uid, attempt.name),
+            "task_name": attempt.name,
+            "plan_uid": self.uid,
+            "attempt": attempt.attempt,
+            "timelimit": attempt.timelimit,
+            "timeout": attempt.timeout,
+            "target": attempt.target,
+        }
+        self._send(attempt.type, ctxt, *attempt.args, **attempt.kwargs)

@@ -1,0 +1,64 @@
+"""Calls to other workers that must not hold up the one who makes them."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from gevent.event import Event
+
+from solar_orch.errors import NoPeer, SolarError
+from solar_orch.workers.calls import Ctxt, Stopping
+
+if TYPE_CHECKING:
+    from solar_orch.executors.base import Client
+
+LOG = logging.getLogger(__name__)
+
+#: Calls that wait; more are dropped, the oldest first.
+MAX_WAITING = 10_000
+
+
+class Outbox:
+    """A queue before one client, emptied by :meth:`send_always` in a greenlet of its own.
+
+    For calls that are hints: when nobody takes them they are dropped, and
+    what they tell is found in the database.
+
+    :param client: where the calls go
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._waiting: deque[tuple[str, Ctxt, Sequence[Any], Mapping[str, Any]]] = deque(maxlen=MAX_WAITING)
+        self._filled = Event()
+
+    def put(self, method: str, ctxt: Ctxt, *args: Any, **kwargs: Any) -> None:
+        """Queue one call; returns at once."""
+        self._waiting.append((method, ctxt, args, kwargs))
+        self._filled.set()
+
+    def send_always(self, stopping: Stopping) -> None:
+        """Background function: send what is put until stopped, and then what is left."""
+        while not stopping.is_set():
+            # A plain wait could not be ended by `stopping`.
+            if self._filled.wait(0.2):
+                self._filled.clear()
+                self._send_waiting()
+        self._send_waiting()
+
+    def _send_waiting(self) -> None:
+        while self._waiting:
+            method, ctxt, args, kwargs = self._waiting.popleft()
+            try:
+                # Not getattr: a task type may be named like an attribute of the client.
+                type(self._client).__getattr__(self._client, method)(ctxt, *args, **kwargs)
+            except NoPeer as error:
+                LOG.warning("%s: %s of attempt %s was not taken: %s",
+                            ctxt.get("task_id", "-"), method, ctxt.get("attempt", "-"), error)  # fmt: skip
+                self._waiting.clear()
+            except SolarError as error:
+                LOG.error("%s: %s of attempt %s could not be sent: %s",
+                          ctxt.get("task_id", "-"), method, ctxt.get("attempt", "-"), error)  # fmt: skip

@@ -1,0 +1,174 @@
+"""The scheduler driver that ships: leads plans, a thin shell around ``plan.progress``."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar
+
+from gevent.event import Event
+
+from solar_orch.config import GROUP
+from solar_orch.errors import DatabaseUnavailable, UnknownPlan
+from solar_orch.store.instance import is_known_dead
+from solar_orch.store.leases import Lease
+from solar_orch.workers.base import Worker
+from solar_orch.workers.beats import BeatWatch
+from solar_orch.workers.calls import Ctxt, Stopping
+from solar_orch.workers.leader import Leader
+from solar_orch.workers.outbox import Outbox
+
+if TYPE_CHECKING:
+    from oslo_config import cfg
+
+    from solar_orch.executors.base import Client
+
+LOG = logging.getLogger(__name__)
+
+
+class Scheduler(Worker):
+    """Leads plans: picks what may run, records the attempt, sends it to the tasks worker.
+
+    Its methods only hint at what stands in the database, which is looked at
+    every ``poll_interval`` seconds in any case.
+    """
+
+    name: ClassVar[str] = "scheduler"
+    drain_order: ClassVar[int] = 80
+
+    def __init__(self, conf: cfg.ConfigOpts, clients: Mapping[str, Client]) -> None:
+        super().__init__(conf, clients)
+        self._leaders: dict[int, Leader] = {}
+        self._hinted: set[str] = set()
+        # A tasks worker that is away must not hold up the lead.
+        self._outbox = Outbox(clients["tasks"])
+        self._wake = Event()
+        self._rivals: BeatWatch[int] = BeatWatch(conf[GROUP].lease)
+        self.background(self._lead)
+        self.background(self._renew)
+        self.background(self._outbox.send_always)
+        self.background(self._wake_at_end)
+
+    # -- methods -----------------------------------------------------------------
+
+    def next(self, ctxt: Ctxt, plan_uid: str) -> None:
+        """Look at this plan now: it may have become wanted, or been steered."""
+        self._hint(plan_uid)
+
+    def update_next(self, ctxt: Ctxt, status: str, errmsg: str | None = None) -> None:
+        """The task of `ctxt` has ended, durably, with this status."""
+        self._hint(ctxt["plan_uid"])
+
+    def soft_stop(self, ctxt: Ctxt, plan_uid: str) -> None:
+        """Start nothing more of this plan: what has not been claimed becomes SKIPPED."""
+        try:
+            self.store.plans.stop(plan_uid)
+        except UnknownPlan as error:
+            LOG.warning("%s", error)
+        self._hint(plan_uid)
+
+    # -- background ----------------------------------------------------------------
+
+    def _hint(self, plan_uid: str) -> None:
+        self._hinted.add(plan_uid)
+        self._wake.set()
+
+    def _lead(self, stopping: Stopping) -> None:
+        """The one greenlet that moves plans on."""
+        poll_interval = self.conf[GROUP].poll_interval
+        next_poll = 0.0
+        while not stopping.is_set():
+            now = time.monotonic()
+            hinted, self._hinted = self._hinted, set()
+            polled = now >= next_poll or not hinted <= {leader.uid for leader in self._leaders.values()}
+            try:
+                if polled:
+                    next_poll = now + poll_interval
+                    self._look_around(now)
+            except DatabaseUnavailable as error:
+                LOG.warning("no plans can be led: %s", error)
+            for leader in list(self._leaders.values()):
+                deadline = leader.deadline()
+                due = deadline is not None and deadline <= now
+                if polled or due or leader.stale or leader.uid in hinted:
+                    self._advance(leader, now)
+            if not self._hinted:
+                self._wake.wait(max(self._next_deadline(next_poll) - time.monotonic(), 0.0))
+            self._wake.clear()
+        self._resign_all()
+
+    def _look_around(self, now: float) -> None:
+        """Take the lead of plans that have none, and notice plans that were steered or lost."""
+        mine = self.store.leases.mine()
+        for plan_id, leader in list(self._leaders.items()):
+            led = mine.get(plan_id)
+            if led is None or led.epoch != leader.epoch:
+                LOG.warning("%s: the lead was lost to another scheduler", leader.uid)
+                del self._leaders[plan_id]
+            elif led.revision != leader.revision:
+                leader.stale = True
+        leases = {lease.plan_id: lease for lease in self.store.leases.open()}
+        silent = set(
+            self._rivals.expired(
+                {i: (lease.epoch, lease.beat) for i, lease in leases.items() if lease.owner is not None}, now
+            )
+        )
+        for plan_id, lease in leases.items():
+            if lease.owner is None or plan_id in silent or is_known_dead(lease.owner):
+                self._take_lead(lease)
+
+    def _take_lead(self, lease: Lease) -> None:
+        epoch = self.store.leases.acquire(lease)
+        if epoch is None:
+            return
+        if lease.owner is not None:
+            LOG.warning("%s: taking the lead over from %s, which is silent", lease.uid, lease.owner)
+        else:
+            LOG.info("%s: leading it", lease.uid)
+        self._leaders[lease.plan_id] = Leader(
+            self.store, self.conf, lease.plan_id, lease.uid, epoch, self._outbox.put
+        )
+
+    def _advance(self, leader: Leader, now: float) -> None:
+        try:
+            if not leader.advance(now):
+                self._leaders.pop(leader.plan_id, None)
+        except DatabaseUnavailable as error:
+            LOG.warning("%s: cannot go on for now: %s", leader.uid, error)
+        except Exception:
+            LOG.exception("%s: cannot go on; the plan is loaded anew", leader.uid)
+
+    def _next_deadline(self, next_poll: float) -> float:
+        deadlines = [d for leader in self._leaders.values() if (d := leader.deadline()) is not None]
+        return min([next_poll, *deadlines])
+
+    def _renew(self, stopping: Stopping) -> None:
+        """Keep the leases; give up the lead of what could not be kept."""
+        lease = self.conf[GROUP].lease
+        renewed = time.monotonic()
+        while not stopping.wait(lease / 3):
+            try:
+                kept = self.store.leases.renew(patience=lease / 6)
+            except DatabaseUnavailable as error:
+                LOG.warning("leases could not be renewed: %s", error)
+                if time.monotonic() - renewed > lease * 2 / 3:
+                    self._leaders.clear()
+                continue
+            renewed = time.monotonic()
+            for plan_id, leader in list(self._leaders.items()):
+                if kept.get(plan_id) != leader.epoch:
+                    LOG.warning("%s: the lead was lost to another scheduler", leader.uid)
+                    self._leaders.pop(plan_id, None)
+
+    def _wake_at_end(self, stopping: Stopping) -> None:
+        stopping.wait()
+        self._wake.set()
+
+    def _resign_all(self) -> None:
+        for leader in self._leaders.values():
+            try:
+                leader.resign()
+            except DatabaseUnavailable as error:
+                LOG.warning("%s: the lease could not be released: %s", leader.uid, error)
+        self._leaders.clear()

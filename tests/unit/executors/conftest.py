@@ -1,0 +1,256 @@
+"""A worker that notes what becomes of its calls, and executors that are stopped after each test."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import textwrap
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import gevent
+import pytest
+from gevent.event import Event
+
+from solar_orch import config
+from solar_orch.errors import Rejected
+from solar_orch.executors import inline, zerorpc
+from solar_orch.workers.base import Worker
+from solar_orch.workers.calls import Cancelled
+
+ROOT = Path(__file__).parents[3]
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 10.0) -> None:
+    """Let greenlets run until `condition()` is true; fails when that takes too long."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "what was waited for did not come"
+        gevent.sleep(0.002)
+
+
+class Outcomes:
+    """A ledger that remembers, and that can be made to wait at either end of a call."""
+
+    def __init__(self) -> None:
+        self.admitted: list[dict[str, Any]] = []
+        self.settled: list[tuple[dict[str, Any], Any, BaseException | None]] = []
+        self.may_admit = Event()
+        self.may_settle = Event()
+        self.may_admit.set()
+        self.may_settle.set()
+        self.settling = 0
+
+    def admit(self, ctxt: Any) -> None:
+        self.admitted.append(ctxt)
+        self.may_admit.wait()
+        if ctxt.get("refuse"):
+            raise Rejected("as the test wants it")
+
+    def settle(self, ctxt: Any, result: Any, error: BaseException | None) -> bool:
+        self.settling += 1
+        self.may_settle.wait()
+        self.settled.append((ctxt, result, error))
+        return True
+
+    @property
+    def errors(self) -> list[BaseException | None]:
+        return [error for _, _, error in self.settled]
+
+
+class Recorder(Worker):
+    """Notes its calls in the order in which they begin."""
+
+    name: ClassVar[str] = "recorder"
+    controls: ClassVar[frozenset[str]] = frozenset({"ping", "shout"})
+
+    def __init__(self, conf: Any) -> None:
+        super().__init__(conf, {})
+        # Not the one that records in the database that the worker is up.
+        self.backgrounds.clear()
+        self.ledger = self.outcomes = Outcomes()
+        self.seen: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
+        self.shouted: list[Any] = []
+        self.release = Event()
+        self.running = 0
+        self.peak = 0
+        self.ignored: list[Exception] = []
+
+    def note(self, ctxt: Any, *args: Any, **kwargs: Any) -> str:
+        self.seen.append((args, kwargs))
+        return "noted"
+
+    def hold(self, ctxt: Any, *args: Any) -> str:
+        """Run until released."""
+        self.seen.append((args, {}))
+        self.running += 1
+        self.peak = max(self.peak, self.running)
+        try:
+            self.release.wait()
+        finally:
+            self.running -= 1
+        return "released"
+
+    def resist(self, ctxt: Any, times: int) -> str:
+        """Run until released, and take no notice of so many signals."""
+        self.running += 1
+        while True:
+            try:
+                self.release.wait()
+                return "released"
+            except Cancelled as signal:
+                self.ignored.append(signal.error)
+                if len(self.ignored) > times:
+                    raise
+
+    def leave(self, ctxt: Any, how: str) -> None:
+        raise {"exit": SystemExit(3), "timeout": gevent.Timeout(1), "greenlet": gevent.GreenletExit()}[how]
+
+    def shout(self, ctxt: Any, *args: Any) -> None:
+        self.shouted.append(args)
+
+
+class Bench:
+    """Makes workers, executors and clients of one kind of executor, and ends them."""
+
+    def __init__(self, module: Any, address: str, conf: Any) -> None:
+        self.module = module
+        self.address = address
+        self.conf = conf
+        self._ended: list[Callable[[], object]] = []
+
+    def worker(self, pool_size: int = 100) -> Recorder:
+        self.conf.set_override("pool_size", pool_size, group="orchestration")
+        return Recorder(self.conf)
+
+    def executor(self, worker: Any) -> Any:
+        return self.module.Executor(worker, self.address)
+
+    def start(self, executor: Any) -> Any:
+        """Run it in a greenlet, whose ``get()`` gives what run() raises."""
+        greenlet = gevent.spawn(_outcome_of, executor.run)
+        executor.worker.executor = executor
+        self._ended.append(lambda: end(executor))
+        wait_until(lambda: executor._taking or greenlet.dead)
+        return greenlet
+
+    def serve(self, worker: Any) -> Any:
+        executor = self.executor(worker)
+        self.start(executor)
+        return executor
+
+    def client(self, send_timeout: float = 5.0) -> Any:
+        client = self.module.Client(self.address)
+        client.send_timeout = send_timeout
+        self._ended.append(lambda: client.close(0))
+        return client
+
+    def close(self) -> None:
+        for function in reversed(self._ended):
+            function()
+
+
+def end(executor: Any) -> None:
+    executor.worker.release.set()
+    executor.worker.outcomes.may_admit.set()
+    executor.worker.outcomes.may_settle.set()
+    executor.stop(0)
+
+
+def _outcome_of(function: Callable[[], None]) -> BaseException | None:
+    # Returned instead of raised, so that gevent prints no traceback of what a test expects.
+    try:
+        function()
+    except Exception as error:
+        return error
+    return None
+
+
+def free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port: int = taken.getsockname()[1]
+        return port
+
+
+@pytest.fixture
+def short_dir() -> Iterator[Path]:
+    """A private directory whose name leaves room for that of a socket."""
+    path = Path(tempfile.mkdtemp(prefix="so-"))
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture
+def conf(clean_environment: Path, short_dir: Path) -> Any:
+    return config.load(
+        overrides={"state_dir": str(short_dir / "state"), "runtime_dir": str(short_dir / "run")}
+    )
+
+
+def _bench(kind: str, conf: Any, short_dir: Path) -> Bench:
+    if kind == "inline":
+        return Bench(inline, f"inline-{short_dir.name}", conf)
+    if kind == "tcp":
+        return Bench(zerorpc, f"tcp://127.0.0.1:{free_port()}", conf)
+    return Bench(zerorpc, f"ipc://{short_dir}/run/recorder.sock", conf)
+
+
+@pytest.fixture(params=["ipc", "tcp", "inline"])
+def bench(request: pytest.FixtureRequest, conf: Any, short_dir: Path) -> Iterator[Bench]:
+    """Each executor that ships, one after the other."""
+    bench = _bench(request.param, conf, short_dir)
+    yield bench
+    bench.close()
+
+
+@pytest.fixture(params=["ipc", "tcp"])
+def sockets(request: pytest.FixtureRequest, conf: Any, short_dir: Path) -> Iterator[Bench]:
+    """The executor ``zerorpc`` on both kinds of sockets."""
+    bench = _bench(request.param, conf, short_dir)
+    yield bench
+    bench.close()
+
+
+@pytest.fixture
+def ipc(conf: Any, short_dir: Path) -> Iterator[Bench]:
+    """The executor ``zerorpc`` on an ipc socket."""
+    bench = _bench("ipc", conf, short_dir)
+    yield bench
+    bench.close()
+
+
+@pytest.fixture
+def until() -> Callable[..., None]:
+    """:func:`wait_until` as a fixture."""
+    return wait_until
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start a process that runs a Python source; it is killed after the test if it still runs."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(source: str, *args: str) -> subprocess.Popen[str]:
+        path = tmp_path / f"script{len(started)}.py"
+        path.write_text(textwrap.dedent(source))
+        process = subprocess.Popen(
+            [sys.executable, str(path), *args],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
