@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from oslo_config import cfg
 
@@ -201,7 +202,7 @@ def load(
     try:
         conf(args=list(args), project=PROJECT, prog=prog, version=__version__)
         for name, value in (overrides or {}).items():
-            conf.set_override(name, value, group=GROUP)
+            _override(conf, name, value)
         _parse_all(conf)
     except cfg.ConfigFilesNotFoundError as error:
         raise ConfigError(f"no such file: {', '.join(error.config_files)}") from error
@@ -216,13 +217,20 @@ def load(
     return conf
 
 
+def _override(conf: cfg.ConfigOpts, name: str, value: object) -> None:
+    try:
+        conf.set_override(name, value, group=GROUP)
+    except ValueError as error:
+        raise ConfigError(str(error), option=name, value=str(value)) from error
+
+
 def _parse_all(conf: cfg.ConfigOpts) -> None:
     """Read each value once, because oslo.config parses them only when they are asked for."""
     group = conf[GROUP]
     for name in group:
         try:
             group[name]
-        except (cfg.ConfigSourceValueError, cfg.TemplateSubstitutionError, ValueError) as error:
+        except (cfg.Error, ValueError) as error:
             raise _bad_value(conf, name, error) from error
 
 
@@ -242,6 +250,7 @@ def _written_value(conf: cfg.ConfigOpts, name: str, source: str) -> str | None:
         return os.environ[source]
     try:
         # oslo.config keeps what the files say but hands it out parsed only.
-        return str(conf._namespace._get_file_value([(GROUP, name)])[0][-1])
+        namespace: Any = conf._namespace
+        return str(namespace._get_file_value([(GROUP, name)])[0][-1])
     except (AttributeError, KeyError, IndexError, ValueError):
         return None

@@ -60,6 +60,7 @@ class HostedPlan:
         self._progress = progress
         self._uid = uid
         self._since = since
+        self._follower: Follower | None = None
         self._failure: Exception | None = None
         #: Whether the plan has come to its end.
         self.over = False
@@ -80,7 +81,7 @@ class HostedPlan:
         :raises Exception: whatever the host ends with, or the showing of the progress
         """
         with self._signal_handlers():
-            follower = gevent.spawn(self._follow)
+            following = gevent.spawn(self._follow)
             try:
                 self._host.run()
             except SolarError as error:
@@ -89,9 +90,11 @@ class HostedPlan:
                     raise
                 LOG.info("%s", error)
             finally:
-                follower.kill()
+                following.kill()
         if self._failure is not None:
             raise self._failure
+        # What ended while the host was stopping.
+        self._look()
 
     # -- following -----------------------------------------------------------
 
@@ -103,26 +106,27 @@ class HostedPlan:
         self._stop_host()
 
     def _show_until_over(self) -> None:
-        follower = Follower(self._store, self._uid, self._since)
         pause = _PAUSES[0]
         while not self.over:
+            gevent.sleep(pause)
             try:
-                self._progress.show(follower, follower.look())
-                self.over = follower.over and not self.interrupted
+                self.over = self._look() and not self.interrupted
             except DatabaseUnavailable as error:
                 LOG.warning("%s", error)
                 gevent.sleep(_PATIENCE)
-            gevent.sleep(0 if self.over else pause)
             pause = min(pause * 1.1, _PAUSES[1])
+
+    def _look(self) -> bool:
+        """Look at the plan and show it; whether it is over."""
+        if self._follower is None:
+            self._follower = Follower(self._store, self._uid, self._since)
+        self._progress.show(self._follower, self._follower.look())
+        return self._follower.over
 
     # -- stopping ------------------------------------------------------------
 
     def _stop_host(self) -> None:
-        reason = gevent.spawn_later(
-            _SAY_WHY,
-            self._progress.say,
-            "the plan is over; tasks of other plans that run here get time to end",
-        )
+        reason = gevent.spawn_later(_SAY_WHY, self._progress.say, "waiting for what else is running here")
         try:
             self._host.stop()
         finally:

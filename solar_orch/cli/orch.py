@@ -160,7 +160,7 @@ def list_(app: App, format_: str) -> None:
     """
     from solar_orch.cli import display
 
-    plans = app.store.plans.list()
+    plans = app.store.plans.summaries()
     if format_ == "json":
         display.print_json(display.plans_as_list(plans))
     elif plans:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 import time
@@ -18,6 +19,9 @@ from solar_orch.cli.display import STYLES
 from solar_orch.cli.follow import Ended, Follower, Running
 from solar_orch.plan import report
 from solar_orch.states import SETTLED, State
+
+#: A plan goes on though nobody sees it any more.
+_WHOEVER_LOOKS = contextlib.suppress(OSError)
 
 _LOG_FORMAT = "%(levelname)s %(name)s: %(message)s"
 
@@ -63,9 +67,10 @@ class PlainProgress:
             self.say(_line(one))
 
     def say(self, message: str) -> None:
-        # stderr writes what its encoding lacks as an escape.
-        sys.stderr.write(f"{message}\n")
-        sys.stderr.flush()
+        with _WHOEVER_LOOKS:
+            # What its encoding lacks it writes as an escape.
+            sys.stderr.write(f"{message}\n")
+            sys.stderr.flush()
 
 
 class LiveProgress:
@@ -86,16 +91,19 @@ class LiveProgress:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._live.stop()
+        with _WHOEVER_LOOKS:
+            self._live.stop()
 
     def show(self, follower: Follower, ended: Sequence[Ended]) -> None:
-        for one in ended:
-            if one.state in (State.ERROR, State.ERROR_RETRY):
-                self._console.print(Text(_line(one), STYLES[one.state]), soft_wrap=True)
-        self._live.update(self._picture(follower), refresh=True)
+        with _WHOEVER_LOOKS:
+            for one in ended:
+                if one.state in (State.ERROR, State.ERROR_RETRY):
+                    self._console.print(Text(_line(one), STYLES[one.state]), soft_wrap=True)
+            self._live.update(self._picture(follower), refresh=True)
 
     def say(self, message: str) -> None:
-        self._console.print(Text(message), soft_wrap=True)
+        with _WHOEVER_LOOKS:
+            self._console.print(Text(message), soft_wrap=True)
 
     def _picture(self, follower: Follower) -> RenderableType:
         counts = follower.counts

@@ -59,22 +59,28 @@ def _run_on(host: Host, app: App, source: Plan | str, debug: bool) -> int:
     from solar_orch.cli.hosting import HostedPlan
     from solar_orch.cli.progress import make_progress
 
-    if isinstance(source, Plan):
-        uid, since = app.store.plans.create(source, wanted=True), 0
-    else:
-        since = app.store.plans.last_event(app.store.plans.get(source).id)
-        uid = app.store.plans.want(source).uid
-    with make_progress() as progress:
-        hosted = HostedPlan(host, app.store, progress, uid, since)
-        progress.say(f"plan {uid}")
-        with _logging_to(progress, hosted, debug):
-            try:
+    uid, since = _wanted(app, source)
+    try:
+        with make_progress() as progress:
+            hosted = HostedPlan(host, app.store, progress, uid, since)
+            progress.say(f"plan {uid}")
+            with _logging_to(progress, hosted, debug):
                 hosted.run()
-            except BaseException:
-                progress.say(_how_to_go_on(uid))
-                raise
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt):  # before it was the host's affair
+            app.store.plans.pause(uid)
+        click.echo(_how_to_go_on(uid), err=True)
+        raise
     code = report_plan(app, uid)
     return code if hosted.over else _unfinished(hosted, app, uid, code)
+
+
+def _wanted(app: App, source: Plan | str) -> tuple[str, int]:
+    """Record that the plan is to run; its uid, and its latest event so far."""
+    if isinstance(source, Plan):
+        return app.store.plans.create(source, wanted=True), 0
+    since = app.store.plans.last_event(app.store.plans.get(source).id)
+    return app.store.plans.want(source).uid, since
 
 
 def _source(app: App, argument: str) -> Plan | str:

@@ -233,9 +233,9 @@ def _write_schema(path: Path) -> None:
         connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
         schema.METADATA.create_all(connection)
         connection.execute(schema.schema_version.insert().values(version=schema.SCHEMA_VERSION))
-    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as raw:
         # Kept in the file; closing the last connection leaves no -wal beside it.
-        connection.execute("PRAGMA journal_mode = WAL").fetchall()
+        raw.execute("PRAGMA journal_mode = WAL").fetchall()
 
 
 def _configure(connection: Any, _record: Any) -> None:

@@ -34,12 +34,13 @@ def is_known_dead(other: str) -> bool:
         _, machine, pid, _ = other.rsplit(":", 3)
         if machine != _machine():
             return False
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
+        # The state follows the name, which may hold anything, in parentheses.
+        state = Path(f"/proc/{int(pid)}/stat").read_text(errors="replace").rpartition(")")[2].split()[0]
+    except FileNotFoundError:
         return True
-    except (ValueError, PermissionError):
+    except (ValueError, OSError, IndexError):
         return False
-    return other != instance() and int(pid) == os.getpid()
+    return state == "Z" or (other != instance() and int(pid) == os.getpid())
 
 
 @functools.cache

@@ -143,7 +143,7 @@ class Plans:
         with self._database.read() as connection:
             return self._get(connection, uid)
 
-    def list(self, limit: int | None = None) -> list[tuple[PlanRow, dict[State, int]]]:
+    def summaries(self, limit: int | None = None) -> list[tuple[PlanRow, dict[State, int]]]:
         """All plans, the latest first, each with the number of its tasks in each state."""
         query = sa.select(*_PLAN).order_by(plans.c.id.desc()).limit(limit)
         with self._database.read() as connection:

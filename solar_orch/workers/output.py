@@ -51,10 +51,10 @@ class Tail:
         :return: ``""`` if nothing was written; None if that line is longer than what is kept
         """
         kept = self.bytes().rstrip(b"\r\n")
-        before, newline, line = kept.rpartition(b"\n")
-        if self.cut and not newline:
+        start = kept.rfind(b"\n") + 1
+        if self.cut and start == 0:
             return None
-        return decode(line if newline else kept)
+        return decode(kept[start:])
 
 
 class BoundedOutput:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 import gevent
 from gevent.event import Event
+from gevent.monkey import get_original
 from gevent.os import make_nonblocking, nb_read, nb_write
 from gevent.subprocess import Popen
 
@@ -205,7 +206,16 @@ class _Reader:
         except BlockingIOError:
             LOG.debug("another process took what was in the pipe")
         finally:
-            os.close(self._fd)
+            _close(self._fd)
+
+
+def _close(fd: int) -> None:
+    """Close now.
+
+    ``os.close`` as gevent patches it closes when the loop next wakes, and the
+    loop may be waiting for just the process that waits for this end of file.
+    """
+    get_original("os", "close")(fd)
 
 
 def _bytes_waiting(fd: int) -> int:
@@ -237,15 +247,15 @@ class _Feeder:
 
     def _close(self) -> None:
         if self._fd is not None:
-            os.close(self._fd)
+            _close(self._fd)
             self._fd = None
 
 
 def _pipe(on_failure: ExitStack, child_ends: ExitStack) -> tuple[int, int]:
     """A pipe that is read here: (end to be kept, end for the child)."""
     ours, theirs = os.pipe()
-    on_failure.callback(os.close, ours)
-    child_ends.callback(os.close, theirs)
+    on_failure.callback(_close, ours)
+    child_ends.callback(_close, theirs)
     return ours, theirs
 
 
@@ -253,11 +263,11 @@ def _stdin_pipe(job: _Job, on_failure: ExitStack, child_ends: ExitStack) -> tupl
     """(end to be kept, end for the child); without text the latter is ``/dev/null``."""
     if job.stdin is None:
         null = os.open(os.devnull, os.O_RDONLY)
-        child_ends.callback(os.close, null)
+        child_ends.callback(_close, null)
         return None, null
     theirs, ours = os.pipe()
-    on_failure.callback(os.close, ours)
-    child_ends.callback(os.close, theirs)
+    on_failure.callback(_close, ours)
+    child_ends.callback(_close, theirs)
     return ours, theirs
 
 

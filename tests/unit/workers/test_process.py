@@ -35,7 +35,7 @@ def eventually(condition: Callable[[], object], seconds: float = 20) -> None:
 
 def alive(pid: int) -> bool:
     try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
 
@@ -59,7 +59,7 @@ def no_descriptor_leaks() -> Iterator[None]:
 
 @pytest.fixture
 def pids(tmp_path: Path) -> Iterator[Callable[[int], list[int]]]:
-    """Waits until so many processes have written their pid to the file; what still lives at the end is killed."""
+    """Waits until so many processes have written their pid to ``pids``; they are killed in the end."""
     file = tmp_path / "pids"
     file.touch()
 
@@ -311,6 +311,16 @@ def test_all_that_was_written_before_the_end_is_there() -> None:
         assert output.total == 2 * sum(len(f"{n}\n") for n in range(1, 3001))
 
 
+IN_ANOTHER_GROUP = """
+import os, time
+if os.fork() == 0:
+    os.setpgid(0, 0)
+with open("pids", "a") as pids:
+    pids.write(f"{os.getpid()}\\n")
+time.sleep(1000)
+"""
+
+
 @pytest.mark.parametrize(
     ("command", "count"),
     [
@@ -321,9 +331,7 @@ def test_all_that_was_written_before_the_end_is_there() -> None:
         ("trap '' CHLD; (echo $$ >> pids; sh -c 'echo $$ >> pids; exec sleep 1000') | cat; true", 2),
         # In process groups of their own, of the same session.
         ("echo $$ >> pids; timeout 900 sh -c 'echo $$ >> pids; sleep 1000'", 2),
-        ("exec python3 -c 'import os; os.setpgid(0, 0) if os.fork() == 0 else None\n"
-         'open("pids", "a").write(f"{os.getpid()}\\n"); os.wait() if os.getpgid(0) == os.getppid() else None\n'
-         "import time; time.sleep(1000)'", 2),
+        (f"exec {sys.executable} -c '{IN_ANOTHER_GROUP}'", 2),
         ("echo $$ >> pids; kill -STOP $$", 1),
     ],
     ids=["shell", "child", "grandchild", "pipeline", "timeout", "group", "stopped"],
@@ -432,12 +440,16 @@ def test_it_works_where_gevent_has_patched_the_standard_library() -> None:
         "from solar_orch.workers.output import BoundedOutput\n"
         "from solar_orch.errors import TaskError\n"
         "output = BoundedOutput(1024)\n"
-        "assert process.run('cat; exit 3', output=output, stdin='x').code == 3\n"
+        "assert process.run('sleep 0.2; cat; exit 3', output=output, stdin='x').code == 3\n"
         "try: process.run(['no-such-program'], output=output)\n"
         "except TaskError as error: print(output.text(), error)\n"
     )
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=False
+        [sys.executable, "-W", "error", "-c", program],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
     )
     assert (done.stdout, done.stderr) == ("x cannot run no-such-program: No such file or directory\n", "")
 
@@ -447,5 +459,7 @@ def test_importing_it_patches_nothing() -> None:
         "import solar_orch.workers.process\nfrom gevent import monkey\n"
         "print([m for m in ('socket', 'os', 'subprocess', 'time') if monkey.is_module_patched(m)])"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60
+    )
     assert (done.stdout, done.stderr) == ("[]\n", "")

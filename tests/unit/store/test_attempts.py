@@ -1,0 +1,243 @@
+"""The life of attempts and leases, by two processes' names on one real database."""
+
+import pytest
+
+from solar_orch.errors import PlanExists, UnknownPlan
+from solar_orch.plan.model import Plan, Task
+from solar_orch.states import PlanStatus, State
+from solar_orch.store import Store, attempts, leases, transitions, workers
+from solar_orch.store.attempts import TIMED_OUT
+
+
+@pytest.fixture
+def acting_as(monkeypatch):
+    """Take another process's name."""
+
+    def take(name):
+        for module in (attempts, leases, transitions, workers):
+            monkeypatch.setattr(module, "instance", lambda: name)
+
+    take("one")
+    return take
+
+
+@pytest.fixture
+def plan(store, acting_as):
+    tasks = [Task("a", "cmd", ["x"], retry=1), Task("b.run", "noop", after=["a"])]
+    uid = store.plans.create(Plan("p", tasks), wanted=True)
+    epoch = store.leases.acquire(store.leases.open()[0])
+    return store.plans.get(uid), epoch
+
+
+def dispatch(store, plan, position=0, state=State.PENDING):
+    row, epoch = plan
+    return store.attempts.dispatch(row.id, epoch, {position: state})
+
+
+def status(store, plan, position=0):
+    return store.plans.tasks(plan[0].id)[position]["status"]
+
+
+def test_an_attempt_is_dispatched_claimed_and_settled_once(store, plan):
+    uid = plan[0].uid
+    (sent,) = dispatch(store, plan)
+    assert (sent.name, sent.type, sent.args, sent.attempt) == ("a", "cmd", ["x"], 1)
+    assert dispatch(store, plan) == []
+    claim = store.attempts.claim(uid, "a", 1)
+    assert claim is not None
+    assert store.attempts.claim(uid, "a", 1) is None
+    assert store.attempts.settle(claim, State.SUCCESS, output="o", result=[1])
+    assert not store.attempts.settle(claim, State.ERROR, errmsg="late")
+    row = store.plans.tasks(plan[0].id)[0]
+    assert (row["status"], row["output"], row["result"], row["errmsg"]) == ("SUCCESS", "o", [1], None)
+    assert [(e.old, e.new) for e in store.events.after(plan[0].id, 0)] == [
+        (State.PENDING, State.INPROGRESS),
+        (State.INPROGRESS, State.SUCCESS),
+    ]
+
+
+def test_a_wrong_attempt_or_an_unwanted_plan_is_not_claimed(store, plan):
+    dispatch(store, plan)
+    assert store.attempts.claim(plan[0].uid, "a", 2) is None
+    store.plans.pause(plan[0].uid)
+    assert store.attempts.claim(plan[0].uid, "a", 1) is None
+    assert status(store, plan) == State.PENDING
+
+
+def test_who_lost_the_lease_dispatches_nothing(store, plan, acting_as):
+    acting_as("two")
+    (lease,) = store.leases.open()
+    assert store.leases.acquire(lease) == 2
+    acting_as("one")
+    assert dispatch(store, plan) == []
+    assert store.leases.renew(patience=1) == {}
+    assert store.attempts.hand_back_unclaimed(plan[0].id, plan[1]) == 0
+
+
+def test_a_lease_that_moved_is_not_taken(store, plan, acting_as):
+    acting_as("two")
+    (lease,) = store.leases.open()
+    acting_as("one")
+    store.leases.renew(patience=1)
+    acting_as("two")
+    assert store.leases.acquire(lease) is None
+
+
+def test_somebody_elses_claim_is_not_settled(store, plan, acting_as):
+    dispatch(store, plan)
+    acting_as("worker")
+    claim = store.attempts.claim(plan[0].uid, "a", 1)
+    acting_as("other")
+    assert not store.attempts.settle(claim, State.SUCCESS)
+    assert store.attempts.beat([claim], patience=1) == {}
+    assert status(store, plan) == State.INPROGRESS
+
+
+def test_an_attempt_is_lost_only_while_its_beat_stands_still(store, plan):
+    dispatch(store, plan)
+    claim = store.attempts.claim(plan[0].uid, "a", 1)
+    (seen,) = store.attempts.running()
+    store.attempts.beat([claim], patience=1)
+    assert store.attempts.lose(seen, lost_limit=3) is None
+    (seen,) = store.attempts.running()
+    assert store.attempts.lose(seen, lost_limit=3) == State.PENDING
+    assert not store.attempts.settle(claim, State.SUCCESS)
+
+
+def test_too_many_lost_attempts_are_an_error(store, plan):
+    for attempt in (1, 2):
+        dispatch(store, plan)
+        store.attempts.claim(plan[0].uid, "a", attempt)
+        new = store.attempts.lose(store.attempts.running()[0], lost_limit=2)
+    assert new == State.ERROR
+    assert "lost" in store.plans.tasks(plan[0].id)[0]["errmsg"]
+
+
+def test_an_unclaimed_attempt_expires_at_once_a_claimed_one_by_its_worker(store, plan):
+    dispatch(store, plan)
+    assert store.attempts.expire(plan[0].id, 0, 1, "too late")
+    assert status(store, plan) == State.ERROR_RETRY
+    dispatch(store, plan, state=State.ERROR_RETRY)
+    claim = store.attempts.claim(plan[0].uid, "a", 2)
+    assert not store.attempts.expire(plan[0].id, 0, 2, "too late")
+    assert status(store, plan) == State.INPROGRESS
+    assert store.attempts.beat([claim], patience=1) == {claim.id: (2, TIMED_OUT)}
+
+
+def test_stop_skips_what_was_not_claimed(store, plan):
+    dispatch(store, plan)
+    store.plans.stop(plan[0].uid)
+    assert [t["status"] for t in store.plans.tasks(plan[0].id)] == ["SKIPPED", "SKIPPED"]
+    assert store.plans.get(plan[0].uid).status == PlanStatus.STOPPED
+    assert store.attempts.claim(plan[0].uid, "a", 1) is None
+
+
+def test_stop_lets_what_runs_end(store, plan):
+    dispatch(store, plan)
+    claim = store.attempts.claim(plan[0].uid, "a", 1)
+    store.plans.stop(plan[0].uid)
+    assert store.attempts.settle(claim, State.SUCCESS)
+    assert [t["status"] for t in store.plans.tasks(plan[0].id)] == ["SUCCESS", "SKIPPED"]
+
+
+def test_a_plan_is_finished_by_its_leader_only(store, plan):
+    row, epoch = plan
+    assert not store.plans.finish(row.id, epoch + 1, failed=False)
+    assert store.plans.finish(row.id, epoch, failed=True)
+    assert store.plans.get(row.uid).status == PlanStatus.FAILED
+    assert store.leases.open() == []
+
+
+def test_a_uid_is_taken_once(store):
+    plan = Plan("p", [Task("a", "noop")], uid="p:1")
+    store.plans.create(plan)
+    with pytest.raises(PlanExists):
+        store.plans.create(plan)
+    assert len(store.plans.summaries()) == 1
+
+
+def test_an_unknown_uid_is_told_with_what_was_meant(store):
+    with pytest.raises(UnknownPlan, match="no plan yet"):
+        store.plans.get("last")
+    store.plans.create(Plan("p", [Task("a", "noop")], uid="rollout:1"))
+    with pytest.raises(UnknownPlan, match="did you mean rollout:1"):
+        store.plans.get("rolout:1")
+
+
+def test_the_model_comes_back_as_it_was_written(store):
+    plan = Plan("p", [Task("a", "cmd", ["x", 1], {"k": None}, "n", 1.5, 2.0, 3, 4, "r", 5.0),
+                      Task("b", "noop", after=["a"])], uid="p:1")  # fmt: skip
+    store.plans.create(plan)
+    assert store.plans.model("p:1") == plan
+
+
+# -- the system log -------------------------------------------------------------------
+
+
+def end(store, plan, position, name, new, attempt=1, state=State.PENDING):
+    dispatch(store, plan, position, state)
+    claim = store.attempts.claim(plan[0].uid, name, attempt)
+    assert store.attempts.settle(claim, new, errmsg="bad" if new != State.SUCCESS else None)
+
+
+def test_each_outcome_is_entered_once(store, plan):
+    end(store, plan, 0, "a", State.ERROR_RETRY)
+    end(store, plan, 0, "a", State.SUCCESS, 2, State.ERROR_RETRY)
+    assert store.log.catch_up() == 2
+    assert store.log.catch_up() == 0
+    outcomes = [(o["task_name"], o["attempt"], o["status"]) for o in store.log.outcomes(plan[0].uid)]
+    assert outcomes == [("a", 1, "ERROR_RETRY"), ("a", 2, "SUCCESS")]
+
+
+def test_attempts_that_were_handed_back_have_no_outcome(store, plan):
+    dispatch(store, plan)
+    store.attempts.hand_back_unclaimed(*[plan[0].id, plan[1]])
+    assert store.log.catch_up() == 0
+
+
+def test_a_staged_change_goes_to_the_history_with_its_task(store, plan):
+    item = store.log.stage("b", "run", {"x": 1}, ["t"])
+    store.log.stage("c", "run")
+    end(store, plan, 1, "b.run", State.SUCCESS)
+    store.log.catch_up()
+    assert [(i["id"], i["state"], i["diff"], i["tags"]) for i in store.log.history()] == [
+        (item, "success", {"x": 1}, ["t"])
+    ]
+    assert [i["resource"] for i in store.log.staged()] == ["c"]
+
+
+def test_a_staged_change_is_marked_when_its_task_fails(store, plan):
+    store.log.stage("b", "run")
+    end(store, plan, 1, "b.run", State.ERROR)
+    store.log.catch_up()
+    (item,) = store.log.staged()
+    assert (item["state"], item["errmsg"], item["plan_uid"]) == ("error", "bad", plan[0].uid)
+
+
+def test_a_change_staged_after_the_task_ended_stays(store, plan):
+    end(store, plan, 1, "b.run", State.SUCCESS)
+    store.log.stage("b", "run")
+    store.log.catch_up()
+    assert len(store.log.staged()) == 1
+
+
+# -- workers ---------------------------------------------------------------------------
+
+
+def test_workers_come_and_go(store, acting_as):
+    store.workers.beat("tasks", "ipc:///x")
+    store.workers.beat("tasks", "ipc:///x")
+    acting_as("two")
+    store.workers.beat("tasks", "ipc:///y")
+    assert sorted(w.address for w in store.workers.all("tasks")) == ["ipc:///x", "ipc:///y"]
+    assert all(0 <= w.age < 60 for w in store.workers.all())
+    store.workers.leave("tasks")
+    assert [w.instance for w in store.workers.all()] == ["one"]
+    assert store.workers.forget(older_than=-1) == 1
+
+
+def test_two_stores_see_each_other(conf, store):
+    other = Store(conf)
+    uid = store.plans.create(Plan("p", [Task("a", "noop")]))
+    assert other.plans.get("last").uid == uid
+    other.close()
