@@ -234,7 +234,9 @@ def _parse_all(conf: cfg.ConfigOpts) -> None:
             raise _bad_value(conf, name, error) from error
 
 
-_LOCATED = re.compile(r"from LocationInfo\(.*detail='(?P<source>[^']*)'\) is not valid: (?P<problem>.*)", re.S)
+_LOCATED = re.compile(
+    r"from LocationInfo\(.*detail='(?P<source>[^']*)'\) is not valid: (?P<problem>.*)", re.S
+)
 
 
 def _bad_value(conf: cfg.ConfigOpts, name: str, error: Exception) -> ConfigError:

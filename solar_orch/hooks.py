@@ -30,12 +30,12 @@ def tasks_hook(worker: Worker, clients: Mapping[str, Client]) -> None:
     worker.background(scheduler.send_always)
     worker.background(system_log.send_always)
 
-    def succeeded(ctxt: Ctxt, result: Any, *args: Any, **kwargs: Any) -> None:
+    def succeeded(ctxt: Ctxt, result: Any, /, *args: Any, **kwargs: Any) -> None:
         if _is_attempt(ctxt):
             scheduler.put("update_next", ctxt, State.SUCCESS, None)
             system_log.put("commit", ctxt)
 
-    def failed(ctxt: Ctxt, error: Exception, *args: Any, **kwargs: Any) -> None:
+    def failed(ctxt: Ctxt, error: Exception, /, *args: Any, **kwargs: Any) -> None:
         if _is_attempt(ctxt):
             scheduler.put("update_next", ctxt, State.ERROR, describe(error))
             system_log.put("error", ctxt)

@@ -48,9 +48,7 @@ TRANSITIONS: dict[State, frozenset[State]] = {
         # PENDING: handed back, or lost and to be run again.  SKIPPED: stopped before it was claimed.
         {State.SUCCESS, State.ERROR, State.ERROR_RETRY, State.PENDING, State.SKIPPED}
     ),
-    State.ERROR_RETRY: frozenset(
-        {State.INPROGRESS, State.PENDING, State.SKIPPED, State.NOOP, State.ERROR}
-    ),
+    State.ERROR_RETRY: frozenset({State.INPROGRESS, State.PENDING, State.SKIPPED, State.NOOP, State.ERROR}),
     State.SUCCESS: frozenset({State.PENDING}),
     State.ERROR: frozenset({State.PENDING, State.NOOP}),
     State.SKIPPED: frozenset({State.PENDING, State.NOOP}),

@@ -403,6 +403,16 @@ class _Pusher(zerorpc.Pusher):  # type: ignore[misc]
             lost += held
         return lost + self.in_doubt
 
+    def forsake(self) -> None:
+        """Let nothing touch the sockets in this process, which was forked: ZeroMQ would never return.
+
+        The first call in this process opens others.
+        """
+        self._given_up = True
+        for inherited in (self._socket, self._monitor):
+            inherited._state_event.stop()
+        self._watcher.kill(block=False)
+
     def close_at_exit(self) -> None:
         """Close without help of the event loop; blocks the process for half a second at most."""
         self._close_sockets(_EXIT_LINGER)
@@ -435,6 +445,15 @@ class _Pusher(zerorpc.Pusher):  # type: ignore[misc]
 
 #: Those that nobody has closed.
 _OPEN: weakref.WeakSet[_Pusher] = weakref.WeakSet()
+
+
+def _forsake_all_after_fork() -> None:
+    for pusher in list(_OPEN):
+        pusher.forsake()
+    _OPEN.clear()
+
+
+os.register_at_fork(after_in_child=_forsake_all_after_fork)
 
 
 @atexit.register

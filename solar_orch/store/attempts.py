@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection, Row
+from sqlalchemy.engine import Connection
 
 from solar_orch.states import State
 from solar_orch.store.database import Database, db_now
@@ -74,7 +74,15 @@ _SENT = (
 
 def _dispatch_of(row: Any) -> Dispatch:
     return Dispatch(
-        row.position, row.name, row.type, row.args, row.kwargs, row.attempt, row.timelimit, row.timeout, row.target
+        row.position,
+        row.name,
+        row.type,
+        row.args,
+        row.kwargs,
+        row.attempt,
+        row.timelimit,
+        row.timeout,
+        row.target,
     )
 
 

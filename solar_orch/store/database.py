@@ -79,9 +79,8 @@ class Database:
         :raises DatabaseRefused: when there is something else at the URL
         :raises DatabaseUnavailable: when it cannot be read
         """
-        with self._translated():
-            with self.engine().connect() as connection, connection.begin():
-                yield connection
+        with self._translated(), self.engine().connect() as connection, connection.begin():
+            yield connection
 
     def write(self, work: Callable[[Connection], T], *, patience: float = PATIENCE) -> T:
         """Run `work` in one write transaction and return its result once that is durable.
@@ -106,7 +105,7 @@ class Database:
             except exc.DBAPIError as error:
                 if not is_passing(error) or time.monotonic() + pause > deadline:
                     raise self._unavailable(error) from error
-            time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311
+            time.sleep(pause * random.uniform(0.5, 1.0))
             pause = min(pause * 2, BACKOFF[1])
 
     def engine(self) -> Engine:
@@ -180,7 +179,8 @@ def refuse_foreign_file(database: Database) -> None:
     if status.st_size == 0:
         raise DatabaseRefused(
             database.name,
-            "the file is empty, so whatever it held is gone; restore it from a backup, or remove it to start afresh",
+            "the file is empty, so whatever it held is gone; "
+            "restore it from a backup, or remove it to start afresh",
         )
     try:
         if _application_id(path) != APPLICATION_ID:
@@ -258,7 +258,8 @@ def _check_version(database: Database, engine: Engine) -> None:
     if version != schema.SCHEMA_VERSION:
         raise DatabaseRefused(
             database.name,
-            f"its schema has version {version}, this program needs {schema.SCHEMA_VERSION}; it was left untouched",
+            f"its schema has version {version}, this program needs "
+            f"{schema.SCHEMA_VERSION}; it was left untouched",
         )
 
 

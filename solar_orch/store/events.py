@@ -46,9 +46,7 @@ class Events:
         """All columns of a plan's events with the name of the task, oldest first."""
         query = (
             sa.select(events, tasks.c.name)
-            .join(
-                tasks, sa.and_(tasks.c.plan_id == events.c.plan_id, tasks.c.position == events.c.position)
-            )
+            .join(tasks, sa.and_(tasks.c.plan_id == events.c.plan_id, tasks.c.position == events.c.position))
             .where(events.c.plan_id == plan_id)
             .order_by(events.c.id)
         )

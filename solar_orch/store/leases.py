@@ -39,7 +39,8 @@ class Leases:
         self._database = database
 
     def open(self) -> list[Lease]:
-        """The plans that need a leader and are not led by this process: wanted ones, and those with attempts."""
+        """The plans that need a leader and are not led by this process: wanted ones, and
+        those with attempts in progress."""
         in_progress = sa.select(tasks.c.plan_id).where(tasks.c.status == State.INPROGRESS)
         query = sa.select(
             plans.c.id, plans.c.uid, plans.c.lease_owner, plans.c.lease_epoch, plans.c.lease_beat
@@ -56,7 +57,9 @@ class Leases:
             plans.c.lease_owner == instance()
         )
         with self._database.read() as connection:
-            return {row.id: Led(row.lease_epoch, row.revision, row.wanted) for row in connection.execute(query)}
+            return {
+                row.id: Led(row.lease_epoch, row.revision, row.wanted) for row in connection.execute(query)
+            }
 
     def acquire(self, lease: Lease) -> int | None:
         """Take the lead of a plan as it was seen; the new epoch, or None when somebody was quicker."""

@@ -87,7 +87,13 @@ _PLAN = (
 
 def _plan_row(row: Any) -> PlanRow:
     return PlanRow(
-        row.id, row.uid, row.name, row.created_at, PlanStatus(row.status), row.wanted, row.lease_owner,
+        row.id,
+        row.uid,
+        row.name,
+        row.created_at,
+        PlanStatus(row.status),
+        row.wanted,
+        row.lease_owner,
         row.revision,
     )
 
@@ -122,7 +128,9 @@ class Plans:
             )
             plan_id = made.scalar_one()
             positions = {task.name: position for position, task in enumerate(plan.tasks)}
-            for rows in _batches(_task_values(plan_id, position, task) for position, task in enumerate(plan.tasks)):
+            for rows in _batches(
+                _task_values(plan_id, position, task) for position, task in enumerate(plan.tasks)
+            ):
                 connection.execute(tasks.insert(), rows)
             links = (
                 {"plan_id": plan_id, "child": child, "parent": positions[name]}
@@ -179,10 +187,15 @@ class Plans:
             if row is None:
                 return None
             states = [
-                TaskState(r[0], r[1], State(r[2]), r[3], bool(r[4]), *r[5:]) for r in connection.execute(query)
+                TaskState(r[0], r[1], State(r[2]), r[3], bool(r[4]), *r[5:])
+                for r in connection.execute(query)
             ]
-            links = connection.execute(sa.select(edges.c.child, edges.c.parent).where(edges.c.plan_id == plan_id))
-            return Loaded(_plan_row(row), states, [(c, p) for c, p in links], _last_event(connection, plan_id))
+            links = connection.execute(
+                sa.select(edges.c.child, edges.c.parent).where(edges.c.plan_id == plan_id)
+            )
+            return Loaded(
+                _plan_row(row), states, [(c, p) for c, p in links], _last_event(connection, plan_id)
+            )
 
     def want(self, uid: str) -> PlanRow:
         """Record that the plan is to run; durable when this returns.
@@ -257,10 +270,14 @@ class Plans:
         with self._database.read() as connection:
             plan = self._get(connection, uid)
             query = query.where(tasks.c.plan_id == plan.id)
-            queries = [query] if positions is None else [
-                query.where(tasks.c.position.in_(sorted(positions)[start : start + _BATCH]))
-                for start in range(0, len(positions), _BATCH)
-            ]
+            queries = (
+                [query]
+                if positions is None
+                else [
+                    query.where(tasks.c.position.in_(sorted(positions)[start : start + _BATCH]))
+                    for start in range(0, len(positions), _BATCH)
+                ]
+            )
             rows = (row for query in queries for row in connection.execute(query))
             return plan, [_outcome(row) for row in rows]
 

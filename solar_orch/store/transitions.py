@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection, Row
+from sqlalchemy.engine import Connection
 
 from solar_orch import states
 from solar_orch.states import State
@@ -29,7 +29,8 @@ def transition(
     :param values: further columns to set
     :param message: for the event
     :param returning: columns wanted besides ``plan_id``, ``position`` and ``attempt``
-    :return: a row for each task that was moved; the others were not in the state, or did not meet the conditions
+    :return: a row for each task that was moved; the others were in another state or did not
+        meet the conditions
     :raises TransitionError: if the table of transitions does not allow the move
     """
     states.check(old, new)

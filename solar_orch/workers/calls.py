@@ -37,7 +37,7 @@ def task_id(plan_uid: str, task_name: str) -> str:
     return f"{plan_uid}{TASK_SEPARATOR}{task_name}"
 
 
-class Cancelled(BaseException):  # noqa: N818 - it is a signal, like GeneratorExit
+class Cancelled(BaseException):
     """Thrown into a running call to end it.
 
     Not an ``Exception``, so that a task's own ``except Exception`` lets it pass.

@@ -65,7 +65,7 @@ class AttemptLedger:
         finally:
             del self._held[key]
         if not counts:
-            LOG.warning("%s: stale result of attempt %s dropped (%s): the attempt had ended or was replaced before",
+            LOG.warning("%s: stale result of attempt %s dropped (%s): it had ended or was replaced before",
                         ctxt["task_id"], ctxt["attempt"], new)  # fmt: skip
             return False
         if new == State.PENDING:

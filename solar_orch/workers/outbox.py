@@ -35,7 +35,7 @@ class Outbox:
         self._waiting: deque[tuple[str, Ctxt, Sequence[Any], Mapping[str, Any]]] = deque(maxlen=MAX_WAITING)
         self._filled = Event()
 
-    def put(self, method: str, ctxt: Ctxt, *args: Any, **kwargs: Any) -> None:
+    def put(self, method: str, ctxt: Ctxt, /, *args: Any, **kwargs: Any) -> None:
         """Queue one call; returns at once."""
         self._waiting.append((method, ctxt, args, kwargs))
         self._filled.set()

@@ -66,14 +66,14 @@ class Method(Subscribable):
         self.__doc__ = function.__doc__
         self.__name__ = name
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         return self.function(*args, **kwargs)
 
     def __repr__(self) -> str:
         return f"<method {self.name} of {getattr(self.function, '__self__', None)!r}>"
 
 
-def tell(subscriber: Subscriber, moment: str, ctxt: Ctxt, *args: Any, **kwargs: Any) -> None:
+def tell(subscriber: Subscriber, moment: str, ctxt: Ctxt, /, *args: Any, **kwargs: Any) -> None:
     """Call one subscriber; a failure is logged with its traceback and goes no further.
 
     :raises Rejected: let through from a ``before`` subscriber

@@ -473,6 +473,7 @@ def test_a_client_may_be_used_on_both_sides_of_a_fork(ipc, until, script):
         client = Client(sys.argv[1])
         client.note({}, "before")
         child = gevent.fork()
+        gevent.sleep(0.05)  # ZeroMQ has news for the socket of the parent
         client.note({}, "parent" if child else "child")
         assert client.close(5) == 0
         if child:

@@ -211,10 +211,7 @@ def plans(draw):
         for position in range(count)
     ]
     edges = [
-        (child, parent)
-        for child in range(count)
-        for parent in range(child)
-        if draw(st.integers(0, 9)) < 3
+        (child, parent) for child in range(count) for parent in range(child) if draw(st.integers(0, 9)) < 3
     ]
     return subjects, edges, draw(st.integers(1, 5)), draw(st.integers(1, 2))
 
@@ -242,9 +239,7 @@ class Against(RuleBasedStateMachine):
         for decision in decisions:
             if isinstance(decision, Dispatch):
                 assert decision.state == self.model.state[decision.position]
-                self.tell(
-                    decision.position, State.INPROGRESS, self.model.attempt[decision.position] + 1
-                )
+                self.tell(decision.position, State.INPROGRESS, self.model.attempt[decision.position] + 1)
         if self.model.finished():
             failed = State.ERROR in self.model.state.values()
             assert self.progress.decide(0.0) == [Finish(failed)]

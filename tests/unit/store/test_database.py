@@ -88,8 +88,9 @@ def test_the_locks_of_one_survive_the_opening_of_another(tmp_path):
     second = at(path)
     with second.read():
         pass
-    code = f"import sqlite3; c = sqlite3.connect({str(path)!r}); c.execute('SELECT * FROM plans').fetchall(); c.close()"
-    subprocess.run([sys.executable, "-c", code], check=True)
+    code = "import sqlite3, sys\nc = sqlite3.connect(sys.argv[1])\n"
+    code += "c.execute('SELECT * FROM plans').fetchall(); c.close()"
+    subprocess.run([sys.executable, "-c", code, str(path)], check=True)
     assert (tmp_path / "solar.db-wal").exists()
     second.write(lambda connection: connection.execute(cursors.insert().values(name="x", event_id=7)))
     with first.read() as connection:
@@ -137,7 +138,9 @@ def test_processes_that_make_it_at_once_agree(tmp_path):
         "sys.stdin.read(); d = Database(sys.argv[1]); d.engine(); d.close()"
     )
     running = [
-        subprocess.Popen([sys.executable, "-c", code, f"sqlite:///{tmp_path}/solar.db"], stdin=subprocess.PIPE)
+        subprocess.Popen(
+            [sys.executable, "-c", code, f"sqlite:///{tmp_path}/solar.db"], stdin=subprocess.PIPE
+        )
         for _ in range(4)
     ]
     for process in running:

@@ -440,7 +440,10 @@ def test_it_works_where_gevent_has_patched_the_standard_library() -> None:
         "from solar_orch.workers.output import BoundedOutput\n"
         "from solar_orch.errors import TaskError\n"
         "output = BoundedOutput(1024)\n"
-        "assert process.run('sleep 0.2; cat; exit 3', output=output, stdin='x').code == 3\n"
+        # A patched os.close would wait for the loop, and the loop perhaps for this.
+        "import os; read, write = os.pipe(); os.set_blocking(read, False)\n"
+        "process.gevent.get_hub(); process._close(write); assert os.read(read, 1) == b''\n"
+        "assert process.run('cat; exit 3', output=output, stdin='x').code == 3\n"
         "try: process.run(['no-such-program'], output=output)\n"
         "except TaskError as error: print(output.text(), error)\n"
     )

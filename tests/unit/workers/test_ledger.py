@@ -1,0 +1,226 @@
+"""The claims of a tasks worker, over a real database; any driver gets them."""
+
+from __future__ import annotations
+
+import gevent
+import pytest
+from gevent.event import Event
+
+from solar_orch import config
+from solar_orch.errors import DatabaseUnavailable, ExecutionTimeout, Interrupted, Rejected
+from solar_orch.plan.model import Plan, Task
+from solar_orch.states import State
+from solar_orch.store.attempts import TIMED_OUT
+from solar_orch.workers.base import Worker
+from solar_orch.workers.calls import Cancelled, cancellation, task_id
+from solar_orch.workers.ledger import AttemptLedger, describe
+
+
+class Driver(Worker):
+    """A third party's, which knows nothing of claims."""
+
+    name = "tasks"
+
+    def run(self, ctxt, outcome="fine"):
+        self.made.append(ctxt["attempt"])
+        if isinstance(outcome, BaseException):
+            raise outcome
+        self.output(ctxt).write(b"said")
+        return outcome
+
+
+class Killer:
+    """An executor of which only `kill` is wanted; tells whom it was to kill."""
+
+    address = "nowhere"
+
+    def __init__(self):
+        self.killed = []
+        self.asked = Event()
+
+    def kill(self, task, attempt, error):
+        self.killed.append((task, attempt, error))
+        self.asked.set()
+        return True
+
+
+@pytest.fixture
+def worker(tmp_path):
+    conf = config.load([], overrides={"state_dir": str(tmp_path), "lease": 0.5})
+    worker = Driver(conf, {})
+    worker.made = []
+    worker.ledger = AttemptLedger(worker)
+    worker.executor = Killer()
+    yield worker
+    worker.store.close()
+
+
+@pytest.fixture
+def ctxt(worker):
+    """The context of a dispatched attempt of a task with one retry."""
+    uid = worker.store.plans.create(Plan("p", [Task("a", "run", retry=1)]), wanted=True)
+    epoch = worker.store.leases.acquire(worker.store.leases.open()[0])
+    worker.epoch = epoch
+    worker.store.attempts.dispatch(1, epoch, {0: State.PENDING})
+    return {"task_id": task_id(uid, "a"), "task_name": "a", "plan_uid": uid, "attempt": 1, "timeout": 7.0}
+
+
+def row(worker):
+    return worker.store.plans.tasks(1)[0]
+
+
+def told(worker):
+    heard = []
+    worker.for_all.on_success(lambda ctxt, *a, **k: heard.append(("success", row(worker)["status"])))
+    worker.for_all.on_error(lambda ctxt, *a, **k: heard.append(("error", row(worker)["status"])))
+    worker.for_all.after(lambda ctxt: heard.append("after"))
+    return heard
+
+
+def test_the_outcome_is_durable_before_anyone_is_told(worker, ctxt):
+    heard = told(worker)
+    worker.call("run", ctxt, ["fine"])
+    assert heard == [("success", "SUCCESS"), "after"]
+    assert (row(worker)["output"], row(worker)["result"]) == ("said", "fine")
+
+
+def test_a_call_that_comes_twice_is_made_once(worker, ctxt):
+    heard = told(worker)
+    worker.call("run", ctxt)
+    worker.call("run", dict(ctxt))
+    assert worker.made == [1]
+    assert heard == [("success", "SUCCESS"), "after"]
+
+
+def test_a_call_that_is_no_attempt_is_not_made(worker, ctxt):
+    worker.call("run", {})
+    worker.call("run", {**ctxt, "attempt": 9})
+    assert worker.made == []
+    with pytest.raises(Rejected, match="lacks"):
+        worker.ledger.admit({})
+
+
+def test_without_a_database_the_call_is_not_made(worker, ctxt, tmp_path, caplog):
+    worker.store.close()
+    (tmp_path / "solar.db").rename(tmp_path / "gone")
+    (tmp_path / "solar.db").write_bytes(b"")
+    worker.call("run", ctxt)
+    assert worker.made == []
+    assert "could not be claimed" in caplog.text
+
+
+def test_failures_are_retried_as_often_as_the_task_says(worker, ctxt):
+    heard = told(worker)
+    worker.call("run", ctxt, [ValueError("bad")])
+    assert (row(worker)["status"], row(worker)["errmsg"]) == ("ERROR_RETRY", "ValueError: bad")
+    worker.store.attempts.dispatch(1, worker.epoch, {0: State.ERROR_RETRY})
+    worker.call("run", {**ctxt, "attempt": 2}, [ValueError("bad")])
+    assert row(worker)["status"] == "ERROR"
+    assert heard == [("error", "ERROR_RETRY"), "after", ("error", "ERROR"), "after"]
+
+
+def test_a_rejection_by_a_subscriber_ends_the_attempt_without_another(worker, ctxt):
+    @worker.for_all.before
+    def refuse(ctxt):
+        raise Rejected("not on a Friday")
+
+    worker.call("run", ctxt)
+    assert worker.made == []
+    assert (row(worker)["status"], row(worker)["errmsg"]) == ("ERROR", "not on a Friday")
+
+
+def test_what_is_interrupted_is_handed_back_and_nobody_is_told(worker, ctxt):
+    heard = told(worker)
+    worker.call("run", ctxt, [Cancelled(Interrupted("stopping"))])
+    assert (row(worker)["status"], row(worker)["failures"]) == ("PENDING", 0)
+    assert heard == ["after"]
+
+
+def test_a_late_outcome_is_stale(worker, ctxt, caplog):
+    heard = told(worker)
+
+    @worker.for_all.before
+    def lose(ctxt):
+        (beat,) = worker.store.attempts.running()
+        worker.store.attempts.lose(beat, lost_limit=3)
+
+    worker.call("run", ctxt)
+    assert row(worker)["status"] == "PENDING"
+    assert heard == ["after"]
+    assert "stale result of attempt 1" in caplog.text
+
+
+@pytest.mark.parametrize("outcome", [SystemExit(1), gevent.GreenletExit(), KeyboardInterrupt()])
+def test_nothing_that_a_driver_raises_escapes(worker, ctxt, outcome):
+    worker.call("run", ctxt, [outcome])
+    assert row(worker)["status"] == "ERROR"
+    assert row(worker)["errmsg"].startswith(type(outcome).__name__)
+
+
+def test_a_result_that_is_no_json_is_dropped(worker, ctxt):
+    worker.call("run", ctxt, [{1, 2}])
+    assert (row(worker)["status"], row(worker)["result"]) == ("SUCCESS", None)
+
+
+# -- the heartbeat ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def beating(worker, ctxt):
+    worker.ledger.admit(ctxt)
+    stopping = Event()
+    greenlet = gevent.spawn(worker.ledger.keep_alive, stopping)
+    yield worker
+    stopping.set()
+    greenlet.get(timeout=5)
+
+
+def wait_until(condition):
+    with gevent.Timeout(10):
+        while not condition():
+            gevent.sleep(0.01)
+
+
+def test_it_moves_the_beat(beating):
+    wait_until(lambda: row(beating)["beat"] >= 3)
+    assert beating.executor.killed == []
+
+
+def test_it_reads_the_wish_to_kill(beating, ctxt):
+    beating.store.attempts.expire(1, 0, 1, "late")
+    assert beating.executor.asked.wait(10)
+    task, attempt, error = beating.executor.killed[0]
+    assert (task, attempt) == (ctxt["task_id"], 1)
+    assert isinstance(error, ExecutionTimeout)
+    assert str(error) == str(cancellation(TIMED_OUT, ctxt))
+
+
+def test_it_ends_what_was_lost(beating, ctxt):
+    (beat,) = beating.store.attempts.running()
+    assert beating.store.attempts.lose(beat, lost_limit=3)
+    assert beating.executor.asked.wait(10)
+    assert isinstance(beating.executor.killed[0][2], Interrupted)
+
+
+def test_it_ends_everything_when_the_database_is_away_for_most_of_a_lease(beating, monkeypatch):
+    def away(*args, **kwargs):
+        raise DatabaseUnavailable("db", "away")
+
+    monkeypatch.setattr(beating.store.attempts, "beat", away)
+    assert beating.executor.asked.wait(10)
+    assert isinstance(beating.executor.killed[0][2], Interrupted)
+
+
+def test_errors_are_described():
+    assert describe(ValueError("x")) == "ValueError: x"
+    assert describe(ValueError()) == "ValueError"
+    assert describe(Rejected("no")) == "no"
+
+
+def test_a_plan_may_use_any_name_for_an_argument(worker, ctxt):
+    heard = []
+    worker.methods["run"].function = lambda ctxt, /, **kwargs: kwargs
+    worker.for_all.on_success(lambda ctxt, result, /, *args, **kwargs: heard.append(result))
+    names = {"moment": 1, "subscriber": 2, "result": 3, "method": 4, "args": 5, "ctxt": 6, "self": 7}
+    worker.call("run", ctxt, [], names)
+    assert heard == [names]
