@@ -42,6 +42,7 @@ class Log:
                 diff=diff,
                 tags=tags or [],
                 state="staged",
+                after_event=sa.select(sa.func.coalesce(sa.func.max(events.c.id), 0)).scalar_subquery(),
                 created_at=db_now(),
                 changed_at=db_now(),
             )
@@ -158,8 +159,7 @@ def _move_item(connection: Connection, row: Any) -> None:
             log_items.c.log == "staged",
             log_items.c.resource == resource,
             log_items.c.action == action,
-            # A change that was staged after the task ended is not what the task made.
-            log_items.c.created_at <= row.at,
+            log_items.c.after_event < row.id,
         )
         .values(**values)
     )

@@ -151,6 +151,8 @@ log_items = Table(
     Column("state", String(8), nullable=False),  # staged, error or success
     Column("errmsg", Text),
     Column("plan_uid", String(140)),
+    # The latest event when it was staged: it is not what earlier tasks made.
+    Column("after_event", Integer, nullable=False),
     Column("created_at", Float, nullable=False),
     Column("changed_at", Float, nullable=False),
     sqlite_autoincrement=True,
