@@ -13,7 +13,7 @@ def tasks_hook(worker, clients):
         if (state_dir / "FREEZE").exists():
             raise Rejected("changes are frozen")
 
-    def write_down(ctxt, error, *args, **kwargs):
+    def write_down(ctxt, error, /, *args, **kwargs):
         with (state_dir / "failures.log").open("a") as file:
             file.write(f"{ctxt['task_id']} attempt {ctxt['attempt']}: {error}\n")
 

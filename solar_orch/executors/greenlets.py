@@ -218,7 +218,10 @@ class GreenletExecutor:
         except BaseException as error:
             if self._stopping.is_set() and isinstance(error, gevent.GreenletExit):
                 return
-            LOG.error("%s: %s failed", self.worker.name, what, exc_info=error)
+            if isinstance(error, SolarError):
+                LOG.error("%s: %s failed: %s", self.worker.name, what, error)
+            else:
+                LOG.error("%s: %s failed", self.worker.name, what, exc_info=error)
             if not isinstance(error, Exception):
                 # As it is, it would end the process in another way, or seem to be no error.
                 error = SolarError(f"{self.worker.name}: {what} was ended by {type(error).__name__}: {error}")

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import fcntl
 import functools
 import logging
 import os
 import struct
+import termios
 import time
 import weakref
 from collections import deque
@@ -24,7 +26,6 @@ import zerorpc
 import zmq
 from gevent.event import Event
 from gevent.lock import Semaphore
-from gevent.threadpool import ThreadPool
 
 from solar_orch.errors import AddressError, AddressInUse, NoPeer
 from solar_orch.executors import wire
@@ -50,6 +51,14 @@ IN_DOUBT = 10.0
 
 #: Messages that are taken, or sent, before other greenlets get their turn.
 _BATCH = 64
+#: Seconds that ZeroMQ gets at least to give what it holds to the operating system.
+_LEAST_LINGER = 0.05
+#: Seconds between two looks at what a worker has not read, and how many must find nothing.
+_PAUSE = 0.005
+_CALM = 2
+#: Bytes of the shortest call, rounded down.
+_LEAST_FRAME = 48
+_WATCHED = zmq.EVENT_CONNECTED | zmq.EVENT_DISCONNECTED | zmq.EVENT_MONITOR_STOPPED
 #: Milliseconds that a client which nobody closed may take at exit.
 _EXIT_LINGER = 500
 
@@ -239,16 +248,17 @@ class Client:
             raise NoPeer(self.address, self.send_timeout)
 
     def close(self, timeout: float) -> int:
-        """Send what waits, for at most `timeout` seconds (and a hundredth), and let go of everything.
+        """Send what waits, for at most `timeout` seconds (and a twentieth), and let go of everything.
 
         Blocks the calling greenlet only.  A call made afterwards raises ``NoPeer``.
 
         :return: how many calls may be lost, as far as can be known: those
             that still waited for a worker (their callers get ``NoPeer``);
             if ZeroMQ could not give all of what it held to the operating
-            system in time, all that it may have held; and for each
+            system in time, or (over ipc) the worker's side did not read it
+            from there, all that may have been held; and for each
             connection that broke, the calls of the last ``IN_DOUBT``
-            seconds before.  0 does not say that a worker has read them.
+            seconds before.  0 does not say that the worker has acted on them.
         """
         pusher, self._pusher = self._pusher, None
         self._closed = True
@@ -289,6 +299,9 @@ class _Pusher(zerorpc.Pusher):  # type: ignore[misc]
         self._waiting = 0
         self._nobody_waits = Event()
         self._given_up = False
+        self._socket_is_gone = Event()
+        self._is_ipc = address.path is not None
+        self._descriptor: int | None = None
         self._sent = 0
         self._sent_lately: deque[float] = deque(maxlen=RECEIVE_LIMIT)
         self.in_doubt = 0
@@ -349,11 +362,11 @@ class _Pusher(zerorpc.Pusher):  # type: ignore[misc]
         if not self._socket.getsockopt(zmq.EVENTS) & zmq.POLLOUT:
             self._socket._writable.wait(min(seconds, 0.2))
 
-    # -- broken connections ----------------------------------------------
+    # -- what becomes of the connection ----------------------------------
 
     def _open_monitor(self) -> Any:
         endpoint = f"inproc://solar-{id(self):x}"
-        self._socket.monitor(endpoint, zmq.EVENT_DISCONNECTED)
+        self._socket.monitor(endpoint, _WATCHED)
         monitor = self._context.socket(zmq.PAIR)
         # ZeroMQ's own thread would wait for a reader that falls behind.
         monitor.setsockopt(zmq.RCVHWM, 0)
@@ -362,28 +375,29 @@ class _Pusher(zerorpc.Pusher):  # type: ignore[misc]
         return monitor
 
     def _watch(self) -> None:
-        while True:
-            self._note_event(self._monitor.recv_multipart())
+        """Follow the socket until it is gone: it has sent all that it held, or was to wait no longer."""
+        event = None
+        while event != zmq.EVENT_MONITOR_STOPPED:
+            event, value = struct.unpack_from("=Hi", self._monitor.recv_multipart()[0])
+            if event == zmq.EVENT_CONNECTED:
+                self._descriptor = value
+            elif event == zmq.EVENT_DISCONNECTED:
+                self._descriptor = None
+                self._note_broken_connection()
+        self._socket_is_gone.set()
 
-    def _note_event(self, frames: list[bytes]) -> None:
-        (event,) = struct.unpack_from("=H", frames[0])
-        if event != zmq.EVENT_DISCONNECTED:
-            return
+    def _note_broken_connection(self) -> None:
         since = time.monotonic() - IN_DOUBT
-        recent = sum(when >= since for when in self._sent_lately)
+        doubtful = sum(when >= since for when in self._sent_lately)
+        if self._given_up:
+            # Had nothing been held back, the socket would have been gone before.
+            doubtful = max(doubtful, min(self._sent, SEND_LIMIT))
+        # What ZeroMQ still held for that connection is gone with it.
         self._sent_lately.clear()
-        # Of what ZeroMQ still held for that connection nothing remains.
         self._sent = 0
-        if recent:
-            self.in_doubt += recent
-            LOG.info("%s: connection lost; up to %d calls may be lost with it", self.name, recent)
-
-    def _note_pending_events(self) -> None:
-        while True:
-            try:
-                self._note_event(self._monitor.recv_multipart(zmq.NOBLOCK))
-            except zmq.Again:
-                return
+        if doubtful:
+            self.in_doubt += doubtful
+            LOG.info("%s: connection lost; up to %d calls may be lost with it", self.name, doubtful)
 
     # -- closing ---------------------------------------------------------
 
@@ -394,14 +408,65 @@ class _Pusher(zerorpc.Pusher):  # type: ignore[misc]
             self._nobody_waits.wait(timeout)
         lost = self._waiting
         self._let_waiting_go()
-        self._watcher.kill(block=True, timeout=1)
-        self._note_pending_events()
-        linger = max(0.01, deadline - time.monotonic())
-        held = min(self._sent, SEND_LIMIT)
-        self._close_sockets(int(linger * 1000))
-        if not self._flushed(linger):
-            lost += held
+        unread = self._wait_until_read(deadline)
+        sent = self._close_socket(max(_LEAST_LINGER, deadline - time.monotonic()))
+        if unread or not sent:
+            lost += min(self._sent, SEND_LIMIT + unread // _LEAST_FRAME)
         return lost + self.in_doubt
+
+    def _let_waiting_go(self) -> None:
+        self._given_up = True
+        if self._waiting:
+            self._socket._writable.set()
+            self._nobody_waits.wait(1)
+
+    def _wait_until_read(self, deadline: float) -> int:
+        """Wait until the worker has read all that the operating system holds; bytes that it has not.
+
+        When one side of an ipc connection hangs up, the other drops what it
+        has not read.  Over tcp it does not, and this ends at once.
+        """
+        unread, calm = 0, 0
+        while self._is_ipc and self._sent and calm < _CALM:
+            gevent.sleep(_PAUSE)
+            unread = self._unread()
+            # Between two writes of ZeroMQ there is nothing for an instant.
+            calm = 0 if unread else calm + 1
+            if time.monotonic() >= deadline:
+                break
+        return unread
+
+    def _unread(self) -> int:
+        if self._descriptor is None:
+            return 0
+        try:
+            found: int = struct.unpack("=i", fcntl.ioctl(self._descriptor, termios.TIOCOUTQ, bytes(4)))[0]
+        except OSError:
+            return 0  # ZeroMQ has closed it, and its word of that is on its way
+        return found
+
+    def _close_socket(self, linger: float) -> bool:
+        """Close, and wait `linger` seconds for what is held; whether that ended before the time was up."""
+        begun = time.monotonic()
+        self._socket.setsockopt(zmq.LINGER, round(linger * 1000))
+        self.close()
+        is_gone = self._socket_is_gone.wait(linger + 1)
+        # ZeroMQ does not tell the two ends apart; its clock counts milliseconds.
+        early = time.monotonic() - begun < linger - _LEAST_LINGER / 5
+        self._watcher.kill(block=True, timeout=1)
+        self._monitor.close()
+        if is_gone:
+            self._context.term()
+        return is_gone and early
+
+    def close_at_exit(self) -> None:
+        """Close without help of the event loop; blocks the process for half a second at most."""
+        # In this order: ZeroMQ's thread must not be left with a monitor that nobody reads.
+        self._socket.disable_monitor()
+        self._monitor.close()
+        self._socket.setsockopt(zmq.LINGER, _EXIT_LINGER)
+        self.close()
+        self._context.term()
 
     def forsake(self) -> None:
         """Let nothing touch the sockets in this process, which was forked: ZeroMQ would never return.
@@ -412,35 +477,6 @@ class _Pusher(zerorpc.Pusher):  # type: ignore[misc]
         for inherited in (self._socket, self._monitor):
             inherited._state_event.stop()
         self._watcher.kill(block=False)
-
-    def close_at_exit(self) -> None:
-        """Close without help of the event loop; blocks the process for half a second at most."""
-        self._close_sockets(_EXIT_LINGER)
-        self._context.term()
-
-    def _let_waiting_go(self) -> None:
-        self._given_up = True
-        if self._waiting:
-            self._socket._writable.set()
-            self._nobody_waits.wait(1)
-
-    def _close_sockets(self, linger: int) -> None:
-        # In this order: ZeroMQ's thread must not be left with a monitor that nobody reads.
-        self._socket.disable_monitor()
-        self._monitor.close()
-        self._socket.setsockopt(zmq.LINGER, linger)
-        self.close()
-
-    def _flushed(self, linger: float) -> bool:
-        """Wait until ZeroMQ has let go; whether it did so before its time was up."""
-        begun = time.monotonic()
-        pool = ThreadPool(1)
-        ended = pool.spawn(self._context.term)
-        ended.wait(linger + 1)
-        early = time.monotonic() - begun < linger
-        if ended.ready():
-            pool.kill()
-        return early
 
 
 #: Those that nobody has closed.

@@ -212,7 +212,7 @@ class Site:
             if not name.startswith(("OS_", "XDG_")) and name not in ("COLUMNS", "NO_COLOR", "FORCE_COLOR")
         }
         self.env |= {"HOME": str(root), "SITE": str(root)}
-        self.set(state_dir=self.state, runtime_dir=self.runtime, poll_interval=0.2)
+        self.set(state_dir=self.state, runtime_dir=self.runtime, poll_interval=0.1)
         self._store: Store | None = None
 
     def set(self, **options: object) -> None:

@@ -6,7 +6,6 @@ import os
 import random
 import stat
 import threading
-import time
 
 import gevent
 import msgpack
@@ -304,7 +303,10 @@ def test_ipv6_loopback(conf, until, sockets):
 
 def fill(client, payload):
     """Call until nobody takes it; how many were taken."""
-    taken = 0
+    client.send_timeout = 10
+    client.note({}, "connected")
+    client.send_timeout = 0.1
+    taken = 1
     while True:
         try:
             client.note({}, payload)
@@ -327,14 +329,14 @@ def lazy_peer(sockets, raw_peer):
 
 
 def test_close_ends_with_a_full_queue_and_says_so(sockets, lazy_peer):
-    client = sockets.client(send_timeout=0.1)
+    client = sockets.client()
     taken = fill(client, bytes(50_000))
     assert taken >= zerorpc.SEND_LIMIT
     assert zerorpc.SEND_LIMIT <= client.close(0.1) <= taken
 
 
 def test_close_ends_while_calls_wait(sockets, lazy_peer):
-    client = sockets.client(send_timeout=0.1)
+    client = sockets.client()
     fill(client, bytes(50_000))
     client.send_timeout = 3600
     waiting = [gevent.spawn(outcome_of_call, client) for _ in range(3)]
@@ -381,20 +383,40 @@ def test_what_a_broken_connection_may_have_lost_is_told(sockets, lazy_peer, unti
     assert client.close(1) == 7
 
 
-def test_other_greenlets_run_while_a_client_closes(sockets, lazy_peer):
-    client = sockets.client(send_timeout=0.1)
+def test_other_greenlets_run_while_a_client_closes(sockets, lazy_peer, until):
+    client = sockets.client()
     fill(client, bytes(50_000))
-    ticks = []
+    closing = gevent.spawn(client.close, 60)
+    until(lambda: client._pusher is None)
+    for _ in range(20):
+        gevent.sleep(0.005)
+    assert not closing.dead
+    lazy_peer.close()
+    assert closing.get(timeout=30) >= zerorpc.SEND_LIMIT
 
-    def tick():
-        while True:
-            ticks.append(time.monotonic())
-            gevent.sleep(0.01)
 
-    ticking = gevent.spawn(tick)
-    client.close(0.3)
-    ticking.kill()
-    assert len(ticks) > 5
+def test_what_a_worker_has_not_read_when_the_client_closes_is_told(ipc, short_dir, raw_peer):
+    (short_dir / "run").mkdir(mode=0o700)
+    peer = raw_peer(ipc.address, zmq.PULL)
+    peer.socket.rcvhwm = 1
+    peer.bind()
+    (short_dir / "run" / "recorder.sock").chmod(0o600)
+    client = ipc.client()
+    for _ in range(50):
+        client.note({}, bytes(2000))
+    assert client.close(0.1) == 50
+
+
+def test_close_waits_for_a_worker_that_lags(sockets, lazy_peer, until):
+    client = sockets.client()
+    taken = fill(client, bytes(50_000))
+    closing = gevent.spawn(client.close, 60)
+    until(lambda: client._pusher is None)
+    for _ in range(taken):
+        # The peer is no greenlet: let the client's side run in between.
+        gevent.sleep(0)
+        lazy_peer.socket.recv()
+    assert closing.get(timeout=30) == 0
 
 
 def test_a_timeout_of_the_caller_is_heard_and_leaves_the_client_usable(sockets, until):

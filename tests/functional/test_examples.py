@@ -1,0 +1,156 @@
+"""The plans of ``docs/examples`` are run, and do what they say; README shows what is really printed."""
+
+from __future__ import annotations
+
+import json
+import re
+import textwrap
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+from harness import Ended, Site
+
+ROOT = Path(__file__).parents[2]
+PLANS = ROOT / "docs" / "examples" / "plans"
+
+#: Of plans that do not end well, on purpose.
+CODES = {"failure.yaml": 1}
+
+
+def run(site: Site, name: str, **options: object) -> Ended:
+    """Run an example as README says; its report."""
+    site.set(**options)
+    done = site.orch("run", str(PLANS / name))
+    assert done.returncode == CODES.get(name, 0), done.stderr
+    return last(site)
+
+
+def last(site: Site) -> Ended:
+    return Ended(json.loads(site.orch("report", "last", "--format", "json").stdout))
+
+
+def overlap(ended: Ended, names: Iterable[str]) -> int:
+    """How many of these tasks ran at once, at most; by the last attempt of each."""
+    moments = []
+    for name in names:
+        moments += [(ended[name]["start_time"], 1), (ended[name]["end_time"], -1)]
+    most = now = 0
+    # Of equal moments the ends come first.
+    for _, step in sorted(moments):
+        now += step
+        most = max(most, now)
+    return most
+
+
+def order(ended: Ended) -> list[str]:
+    """The names of the tasks in the order of their starts."""
+    return sorted(ended.tasks, key=lambda name: float(ended[name]["start_time"]))
+
+
+def test_each_plan_that_is_there_is_tested():
+    tested = {"hello.yaml", "diamond.yaml", "rollout.yaml", "limits.yaml", "retries.yaml", "failure.yaml"}
+    assert {path.name for path in PLANS.iterdir()} == tested
+
+
+def test_hello(site: Site):
+    ended = run(site, "hello.yaml")
+    assert set(ended.states.values()) == {"SUCCESS"}
+    assert ended["greet"]["output"] == "hello world\n"
+    assert f"the task is look of {ended.report['uid']}\n" in ended["look"]["output"]
+
+
+def test_diamond(site: Site):
+    ended = run(site, "diamond.yaml")
+    assert set(ended.states.values()) == {"SUCCESS"}
+    assert overlap(ended, ended.tasks) == overlap(ended, ["left", "right"]) == 2
+    assert [order(ended)[0], order(ended)[-1]] == ["top", "bottom"]
+
+
+def test_rollout_goes_to_the_canary_first_and_spares_one_server_at_a_time(site: Site):
+    ended = run(site, "rollout.yaml")
+    assert set(ended.states.values()) == {"SUCCESS"}
+    assert {name: n for name, n in ended.attempts.items() if n != 1} == {"web1.smoke": 2}
+    switches = [name for name in order(ended) if name.endswith(".switch")]
+    assert switches == ["web1.switch", "web3.switch", "web2.switch"]
+    assert overlap(ended, switches) == 1
+    assert ended["web1.smoke"]["end_time"] <= ended["web3.switch"]["start_time"]
+    assert ended["db1.migrate"]["end_time"] <= ended["web1.switch"]["start_time"]
+    assert overlap(ended, ["web1.download", "web2.download", "web3.download"]) == 2
+    for target in ("db1", "web1", "web2", "web3"):
+        assert overlap(ended, [task["name"] for task in ended.tasks.values() if task["target"] == target]) == 1
+    assert order(ended)[-1] == "release.announce"
+
+
+def test_limits(site: Site):
+    ended = run(site, "limits.yaml")
+    assert set(ended.states.values()) == {"SUCCESS"}
+    assert overlap(ended, ["db1.vacuum", "db1.analyze"]) == 1
+    assert order(ended).index("db1.analyze") < order(ended).index("db1.vacuum")
+    assert overlap(ended, ["film-1", "film-2", "film-3", "film-4"]) == 2
+
+
+def test_limits_one_after_the_other_by_weight(site: Site):
+    ended = run(site, "limits.yaml", max_inprogress=1)
+    assert overlap(ended, ended.tasks) == 1
+    assert order(ended) == ["film-4", "db1.analyze", "db1.vacuum", "film-1", "film-2", "film-3", "report"]
+
+
+def test_retries_leave_nothing_running(site: Site):
+    ended = run(site, "retries.yaml")
+    assert set(ended.states.values()) == {"SUCCESS"}
+    assert ended.attempts == {"connect": 3, "transfer": 2, "done": 1}
+    assert site.others() == []
+
+
+def test_a_failure_and_how_it_is_repeated(site: Site):
+    ended = run(site, "failure.yaml")
+    assert ended.status == "failed"
+    assert ended.states == {"test": "ERROR", "deploy": "PENDING", "tidy": "SUCCESS"}
+    shown = site.orch("show", "last").stdout
+    mended = re.sub(r"^uid: .*\n|^ *status: ERROR\n", "", shown, flags=re.MULTILINE).replace("exit 1", "exit 0")
+    assert site.orch("run", site.write("again.yaml", mended)).returncode == 0
+    again = last(site)
+    assert again.states == {"test": "SUCCESS", "deploy": "SUCCESS", "tidy": "SUCCESS"}
+    assert again["tidy"]["attempt"] == 0
+
+
+# -- README ----------------------------------------------------------------------
+
+
+def plain(text: str) -> list[str]:
+    """Lines without what differs from run to run: times, uids, and the width of columns."""
+    text = re.sub(r"\d+\.\d+ s", "TIME", re.sub(r":[0-9a-f]{8}\b", ":UID", text))
+    return [" ".join(line.split()) for line in text.splitlines()]
+
+
+def block(first_line: str) -> str:
+    """The indented block of README that begins so."""
+    text = ROOT.joinpath("README.rst").read_text()
+    [found] = re.findall(rf"\n\n((?:    {re.escape(first_line)}.*\n)(?:    .*\n)*)", text)
+    return textwrap.dedent(found)
+
+
+def test_readme_shows_what_the_rollout_prints(site: Site):
+    done = site.orch("run", str(PLANS / "rollout.yaml"))
+    shown = plain(block("plan rollout:"))
+    report = plain(done.stdout)
+    assert shown[-len(report) :] == report
+    progress = [line.split(" ")[:2] for line in shown[: -len(report)]]
+    # Tasks that run side by side may end in another order.
+    assert sorted(progress) == sorted(line.split(" ")[:2] for line in plain(done.stderr))
+
+
+def test_readme_shows_what_the_session_with_a_worker_prints(site: Site):
+    site.worker()
+    shown = re.split(r"^\$ solar-orch (.*)\n", block("$ solar-orch create"), flags=re.MULTILINE)[1:]
+    commands = list(zip(shown[::2], shown[1::2], strict=True))
+    assert [command.split(" ")[0] for command, _ in commands] == ["create", "run-once", "report"]
+    for command, output in commands:
+        done = site.orch(*command.replace("docs/examples/plans", str(PLANS)).split(" "))
+        assert (done.returncode, plain(done.stdout)) == (0, plain(output))
+
+
+@pytest.mark.parametrize("line", ["rollout.yaml", "diamond.yaml"])
+def test_the_plans_in_readme_are_those_of_the_examples(line: str):
+    assert f"docs/examples/plans/{line}" in ROOT.joinpath("README.rst").read_text()

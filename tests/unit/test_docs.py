@@ -1,0 +1,373 @@
+"""The documentation says what is there, all of it, and its examples run."""
+
+from __future__ import annotations
+
+import configparser
+import dataclasses
+import importlib.util
+import inspect
+import json
+import re
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gevent
+import pytest
+import yaml
+from click.testing import CliRunner
+from conftest import Packages
+
+from solar_orch import config
+from solar_orch.cli import orch
+from solar_orch.cli.translation import message
+from solar_orch.errors import ExitCode, PlanError
+from solar_orch.host import Host
+from solar_orch.plan.model import Task
+from solar_orch.plan.parse import parse
+from solar_orch.plan.report import Outcome, as_dict
+from solar_orch.states import PlanStatus, State
+from solar_orch.workers.tasks import Tasks
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+EXAMPLES = DOCS / "examples"
+README = ROOT.joinpath("README.rst").read_text()
+
+#: Seconds after which what a test waits for will not come any more.
+PATIENCE = 30.0
+
+_UNDERLINE = re.compile(r"^([=~-])\1{2,}$")
+
+
+def page(name: str) -> str:
+    return (DOCS / f"{name}.rst").read_text()
+
+
+def sections(text: str) -> dict[str, str]:
+    """Title of each section to its text, without that of the sections below it."""
+    found: dict[str, list[str]] = {"": []}
+    title = ""
+    lines = text.splitlines()
+    for line, following in zip(lines, [*lines[1:], ""], strict=True):
+        if line and _UNDERLINE.match(following) and len(following) >= len(line):
+            title = line
+            found[title] = []
+        elif not _UNDERLINE.match(line):
+            found[title].append(line)
+    return {title: "\n".join(lines) for title, lines in found.items()}
+
+
+def first_cells(text: str) -> list[str]:
+    """What is written as code in the first cells of a section's tables."""
+    rows = re.findall(r"^   \* - (``.*)$", text, re.MULTILINE)
+    return [name for row in rows for name in re.findall(r"``([^`]+)``", row)]
+
+
+def blocks(text: str) -> list[str]:
+    """The indented blocks behind ``::`` and code-block directives."""
+    found = re.findall(r"(?:^|[^:])::(?: \w+)?\n\n((?:    ?.*\n|\n)+)", text)
+    return [textwrap.dedent(block).strip() for block in found]
+
+
+# -- what is there is described ---------------------------------------------------
+
+
+def test_every_option_is_explained():
+    text = page("configuration")
+    explained, _, reference = text.partition("Reference\n---------\n")
+    [(_, options)] = config.list_opts()
+    assert [option.name for option in options if f"``{option.name}``" not in explained] == []
+    assert ".. show-options:: solar_orch" in reference
+
+
+def test_the_environment_variable_and_the_generator_that_are_named_are_right(monkeypatch, clean_environment):
+    text = page("configuration")
+    assert "oslo-config-generator --namespace solar_orch" in text
+    [assignment] = set(re.findall(r"``(OS_ORCHESTRATION__\w+=\w+)``", text))
+    name, _, value = assignment.partition("=")
+    monkeypatch.setenv(name, value)
+    assert config.load().orchestration.pool_size == int(value)
+
+
+def test_every_namespace_is_explained_and_listed():
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    registered = setup["options.entry_points"]
+    namespaces = {name for name in registered if name.startswith("solar.orchestration.")}
+    described = sections(page("namespaces"))
+    assert {title.strip("`") for title in described if title.startswith("``solar.")} == namespaces
+    assert len(namespaces) == 11
+    for namespace in namespaces:
+        assert f".. list-plugins:: {namespace}\n" in described[f"``{namespace}``"] + "\n"
+
+
+def test_every_command_and_each_of_its_options_is_described():
+    described = {title.strip("`").split(" ")[0]: text for title, text in sections(page("commands")).items()}
+    for name, command in orch.commands.items():
+        assert name in described, name
+        for parameter in command.params:
+            if parameter.param_type_name == "option" and "--help" not in parameter.opts:
+                for option in parameter.opts:
+                    assert f"``{option}" in described[name], f"{name} {option}"
+
+
+def test_every_option_of_solar_worker_is_described():
+    text = sections(page("commands"))["``solar-worker``"]
+    for option in config.command_line_opts():
+        assert f"``--{option.name}" in text
+
+
+def test_every_exit_code_is_described():
+    described = sections(page("commands"))
+    codes = set(re.findall(r"^   \* - (\d+)$", described["Exit codes"], re.MULTILINE))
+    codes |= set(re.findall(r"^   \* - (\d+)$", described["``solar-worker``"], re.MULTILINE))
+    assert codes == {str(int(code)) for code in ExitCode}
+
+
+def task_types() -> list[str]:
+    return Tasks(config.load(), {}).task_types()
+
+
+def usage(type_: str) -> str:
+    """A type and what a plan can give to it, as in ``sleep(seconds)``."""
+    _, _, *given = inspect.signature(getattr(Tasks, type_)).parameters.values()
+    bare = [parameter.replace(annotation=inspect.Parameter.empty) for parameter in given]
+    return f"{type_}{inspect.Signature(bare)}".replace("'", '"')
+
+
+def test_every_task_type_is_described_with_its_arguments(clean_environment):
+    described = sections(page("tasks"))
+    types = task_types()
+    assert sorted(title.strip("`") for title in described if title.startswith("``")) == types
+    for type_ in types:
+        assert f"``{usage(type_)}``" in described[f"``{type_}``"]
+
+
+def test_every_control_is_named():
+    for control in Tasks.controls:
+        assert f"``{control}``" in sections(page("tasks"))["Controls"]
+
+
+def test_every_variable_of_a_command_is_described():
+    source = inspect.getsource(inspect.getmodule(Tasks))
+    variables = set(re.findall(r'"(SOLAR_\w+)":', source))
+    assert set(first_cells(sections(page("tasks"))["``cmd``"])) == variables
+
+
+def test_every_key_of_a_plan_file_is_described_and_no_other():
+    described = sections(page("plan-file"))
+    parameters = {field.name for field in dataclasses.fields(Task)} - {"name", "after"}
+    assert set(first_cells(described["Keys of a plan"])) == {"name", "tasks", "uid"}
+    assert set(first_cells(described["Keys of a task"])) == {"uid", "parameters", "before", "after"}
+    assert set(first_cells(described["Keys of a task's parameters"])) == parameters
+
+
+def test_every_state_and_status_is_described():
+    assert set(first_cells(sections(page("plan-file"))["States"])) == set(State)
+    assert all(f"``{status}``" in sections(page("commands"))["The report in JSON"] for status in PlanStatus)
+
+
+def test_the_report_in_json_has_the_keys_that_are_described():
+    outcome = Outcome(0, "a", "noop", None, State.SUCCESS, None, 1, 1.0, 2.0, None)
+    report = as_dict("a:1", "a", PlanStatus.FINISHED, [outcome])
+    described = first_cells(sections(page("commands"))["The report in JSON"])
+    of_plan = described[: described.index("tasks") + 1]
+    assert of_plan == list(report)
+    assert described[len(of_plan) :] == list(report["tasks"][0])
+
+
+def test_the_mistakes_that_are_shown_are_those_of_the_file():
+    text = EXAMPLES.joinpath("mistakes.yaml").read_text()
+    with pytest.raises(PlanError) as caught:
+        parse(text, "mistakes.yaml")
+    assert message(caught.value, "solar-orch") + "\n" == EXAMPLES.joinpath("mistakes.txt").read_text()
+
+
+def test_tasks_in_the_pages_are_tasks(clean_environment):
+    snippets = re.findall(r"\.\. code-block:: yaml\n\n((?:   .*\n|\n)+)", page("tasks"))
+    assert snippets
+    for snippet in snippets:
+        plan = parse(yaml.safe_dump({"name": "page", "tasks": yaml.safe_load(snippet)}))
+        assert all(task.type in task_types() for task in plan.tasks)
+
+
+# -- README -------------------------------------------------------------------------
+
+
+def test_readme_has_two_commands_for_set_up_of_one_line_each():
+    commands = blocks(sections(README)["Set-up"])
+    assert commands[:2] == [
+        "pip install . && solar-orch run docs/examples/plans/rollout.yaml",
+        "pip install tox && tox",
+    ]
+    # What follows is what the first one prints.
+    assert [block.splitlines()[0].split(":")[0] for block in commands[2:]] == ["plan rollout"]
+
+
+def test_the_second_command_is_what_ci_runs():
+    assert ROOT.joinpath(".ci", "run").read_text().splitlines()[-1] == "pip install tox && tox"
+
+
+def test_links_of_readme_lead_somewhere():
+    links = re.findall(r"`[^`<]+<([^>]+)>`__", README)
+    assert links
+    assert [link for link in links if not ROOT.joinpath(link).exists()] == []
+
+
+def test_every_page_is_linked_in_readme():
+    pages = {path.name for path in DOCS.glob("*.rst")} - {"index.rst"}
+    assert {name for name in pages if f"<docs/{name}>" not in README} == set()
+
+
+def test_every_example_plan_is_named_in_the_quickstart():
+    plans = [path.name for path in EXAMPLES.joinpath("plans").iterdir()]
+    assert [name for name in plans if f"``{name}``" not in page("quickstart")] == []
+
+
+# -- the examples in Python ------------------------------------------------------------
+
+
+def example(name: str) -> Any:
+    """A module of ``docs/examples``."""
+    spec = importlib.util.spec_from_file_location(f"example_{name}", EXAMPLES / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_every_example_in_python_is_in_the_pages():
+    pages = "".join(path.read_text() for path in DOCS.glob("*.rst"))
+    names = [path.name for path in EXAMPLES.iterdir() if path.is_file()]
+    assert [name for name in names if f".. literalinclude:: examples/{name}\n" not in pages] == []
+
+
+Run = Callable[..., dict[str, dict[str, Any]]]
+
+
+@pytest.fixture
+def run(tmp_path: Path, clean_environment: Path) -> Run:
+    """Runs tasks by the example of embedding; task name to what the report says of it."""
+    embedding = example("embedding")
+
+    def run_tasks(*tasks: dict[str, Any], **options: object) -> dict[str, dict[str, Any]]:
+        path = tmp_path / "plan.json"
+        path.write_text(json.dumps({"name": "example", "tasks": tasks}))
+        report = embedding.run_plan(str(path), state_dir=str(tmp_path / "state"), **options)
+        return {task["name"]: task for task in report["tasks"]}
+
+    return run_tasks
+
+
+def task(uid: str, type_: str, *args: Any, **parameters: Any) -> dict[str, Any]:
+    return {"uid": uid, "parameters": {"type": type_, "args": list(args), **parameters}}
+
+
+def test_embedding_runs_a_plan_to_its_end(tmp_path, clean_environment):
+    report = example("embedding").run_plan(
+        str(EXAMPLES / "plans" / "hello.yaml"), state_dir=str(tmp_path / "state")
+    )
+    assert report["status"] == "finished"
+    assert [task["name"] for task in report["tasks"]] == ["greet", "wait", "look"]
+
+
+def test_the_hook_refuses_commands_during_a_freeze_and_writes_failures_down(
+    run: Run, packages: Packages, tmp_path: Path
+):
+    packages.add(
+        "freeze",
+        {"solar.orchestration.hooks.tasks.construct": {"freeze": "subscriptions:tasks_hook"}},
+        modules={"subscriptions": EXAMPLES.joinpath("subscriptions.py").read_text()},
+    )
+    tasks = [task("command", "cmd", "true", retry=1), task("failing", "error", "no luck")]
+    assert run(*tasks)["command"]["status"] == "SUCCESS"
+    tmp_path.joinpath("state", "FREEZE").touch()
+    frozen = run(*tasks)["command"]
+    assert (frozen["status"], frozen["errmsg"], frozen["attempt"]) == ("ERROR", "changes are frozen", 1)
+    lines = tmp_path.joinpath("state", "failures.log").read_text().splitlines()
+    said = sorted(re.sub(r"example:\w+~", "", line) for line in lines)
+    assert said == ["command attempt 1: changes are frozen", *["failing attempt 1: no luck"] * 2]
+
+
+def test_the_driver_has_the_types_that_ship_and_one_more(run: Run, packages: Packages):
+    packages.add(
+        "ours",
+        {"solar.orchestration.drivers.tasks": {"ours": "driver:Tasks"}},
+        modules={"driver": EXAMPLES.joinpath("driver.py").read_text()},
+    )
+    tasks = [
+        task("shipped", "cmd", "echo shipped"),
+        task("counted", "countdown", 2, kwargs={"pause": 0}),
+        task("refused", "countdown", -1),
+    ]
+    ended = run(*tasks, tasks_driver="ours")
+    assert ended["shipped"]["output"] == "shipped\n"
+    assert (ended["counted"]["status"], ended["counted"]["output"]) == ("SUCCESS", "2\n1\n0\n")
+    assert (ended["refused"]["status"], ended["refused"]["errmsg"]) == ("ERROR", "cannot count down from -1")
+
+
+def test_a_staged_change_is_in_the_history_once_its_task_has_made_it(run: Run, tmp_path: Path):
+    staging = example("staging")
+    state = {"state_dir": str(tmp_path / "state")}
+    staging.stage(**state)
+    assert staging.history(**state) == []
+    run(task("web1.restart", "noop"))
+    assert staging.history(**state) == [("web1", "restart")]
+
+
+def test_the_fourth_worker_is_called(packages: Packages, tmp_path: Path, clean_environment: Path):
+    packages.add(
+        "pinger",
+        {
+            "solar.orchestration.extensions": {"pinger": "pinger:pinger_worker"},
+            "solar.orchestration.extensions_clients": {"pinger": "pinger:pinger_client"},
+            "solar.orchestration.constructors": {"pinger": "pinger:construct_pinger"},
+            "solar.orchestration.drivers.pinger": {"solar": "pinger:Pinger"},
+        },
+        modules={"pinger": EXAMPLES.joinpath("pinger.py").read_text()},
+    )
+    conf = config.load(overrides={"executor": "inline", "state_dir": str(tmp_path / "state")})
+    host = Host(conf, workers=["pinger"])
+    host.build()
+    running = gevent.spawn(host.run)
+    try:
+        host.clients["pinger"].count({}, "doves")
+        host.clients["pinger"].count({}, what="doves")
+        with gevent.Timeout(PATIENCE):
+            while host.workers["pinger"].counts != {"doves": 2}:
+                gevent.sleep(0.01)
+    finally:
+        host.stop()
+        running.get()
+    assert "pinger.sock" in conf.orchestration.pinger_address
+
+
+def test_the_commands_can_be_mounted(clean_environment: Path, tmp_path: Path):
+    def shop(*args: str) -> str:
+        result = CliRunner().invoke(
+            example("mounting").main,
+            ["orch", *args],
+            env={"OS_ORCHESTRATION__STATE_DIR": str(tmp_path / "state")},
+            catch_exceptions=False,
+        )
+        assert result.exit_code == 0
+        return result.stdout
+
+    uid = shop("create", str(EXAMPLES / "plans" / "diamond.yaml")).strip()
+    assert [plan["uid"] for plan in json.loads(shop("list", "--format", "json"))] == [uid]
+
+
+def test_the_configuration_of_the_service_is_taken(clean_environment: Path):
+    conf = config.load(["--config-file", str(EXAMPLES / "solar.conf")])
+    assert conf.orchestration.tasks_address == "ipc:///run/solar/tasks.sock"
+    unit = configparser.ConfigParser()
+    unit.optionxform = str  # type: ignore[assignment,method-assign]
+    unit.read(EXAMPLES / "solar-worker.service")
+    service = unit["Service"]
+    assert conf.orchestration.state_dir == f"/var/lib/{service['StateDirectory']}"
+    assert conf.orchestration.runtime_dir == f"/run/{service['RuntimeDirectory']}"
+    assert service["RestartPreventExitStatus"] == str(int(ExitCode.USAGE))
+    assert float(service["TimeoutStopSec"]) > conf.orchestration.drain_timeout
