@@ -93,7 +93,6 @@ Index(
     "tasks_in_progress",
     tasks.c.plan_id,
     sqlite_where=tasks.c.status == "INPROGRESS",
-    postgresql_where=tasks.c.status == "INPROGRESS",
 )
 
 #: `child` waits for `parent`; both are positions of tasks of the plan.

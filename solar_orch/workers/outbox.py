@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import gevent
 from gevent.event import Event
 
 from solar_orch.errors import NoPeer, SolarError
@@ -42,12 +43,18 @@ class Outbox:
 
     def send_always(self, stopping: Stopping) -> None:
         """Background function: send what is put until stopped, and then what is left."""
-        while not stopping.is_set():
-            # A plain wait could not be ended by `stopping`.
-            if self._filled.wait(0.2):
+        waker = gevent.spawn(self._wake_at_end, stopping)
+        try:
+            while not stopping.is_set():
+                self._filled.wait()
                 self._filled.clear()
                 self._send_waiting()
-        self._send_waiting()
+        finally:
+            waker.kill()
+
+    def _wake_at_end(self, stopping: Stopping) -> None:
+        stopping.wait()
+        self._filled.set()
 
     def _send_waiting(self) -> None:
         while self._waiting:

@@ -373,7 +373,7 @@ def _processes_of(root: str) -> Iterator[psutil.Process]:
 @contextlib.contextmanager
 def open_site() -> Iterator[Site]:
     """A site in a directory of its own, which is gone afterwards, as are its processes."""
-    root = Path(tempfile.mkdtemp(prefix="solar-", dir="/tmp"))  # noqa: S108 - as short as can be
+    root = Path(tempfile.mkdtemp(prefix="solar-", dir="/tmp"))
     site = Site(root)
     try:
         yield site
