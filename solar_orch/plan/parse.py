@@ -299,9 +299,7 @@ class _Checker:
     def check(self, value: Any) -> None:
         """Complain of all that is wrong; what the reader has told of already is passed over."""
         if not isinstance(value, dict):
-            self._complaints.add(
-                (), f"a plan is a mapping with the keys name and tasks, not {_kind(value)}"
-            )
+            self._complaints.add((), f"a plan is a mapping with the keys name and tasks, not {_kind(value)}")
             return
         fields = self._fields(value, (), _PLAN_KEYS, "a plan", required=("name", "tasks"))
         self._fields_of_plan = fields

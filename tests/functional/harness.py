@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shlex
 import shutil
 import signal
 import subprocess
@@ -303,14 +302,9 @@ class Site:
         return [process for process in _processes_of(str(self.root)) if process.pid not in mine]
 
     def end(self) -> None:
-        """End everything that was started here, whatever has become of it."""
+        """Kill everything that was started here, whatever has become of it."""
         for process in self.processes:
             if process.code is None:
-                process.send(signal.SIGTERM)
-        for process in self.processes:
-            try:
-                process.wait(15)
-            except AssertionError:
                 process.kill()
         left = self.others()
         for other in left:
@@ -382,13 +376,3 @@ def open_site() -> Iterator[Site]:
             site.end()
         finally:
             shutil.rmtree(root)
-
-
-def python(*statements: str) -> list[str]:
-    """A command, as a list, that runs Python statements."""
-    return [sys.executable, "-c", "\n".join(statements)]
-
-
-def quoted(words: Sequence[str]) -> str:
-    """A command as a list, written for a shell."""
-    return shlex.join(words)

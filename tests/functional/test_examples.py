@@ -8,7 +8,6 @@ import textwrap
 from collections.abc import Iterable
 from pathlib import Path
 
-import pytest
 from harness import Ended, Site
 
 ROOT = Path(__file__).parents[2]
@@ -78,7 +77,9 @@ def test_rollout_goes_to_the_canary_first_and_spares_one_server_at_a_time(site: 
     assert ended["db1.migrate"]["end_time"] <= ended["web1.switch"]["start_time"]
     assert overlap(ended, ["web1.download", "web2.download", "web3.download"]) == 2
     for target in ("db1", "web1", "web2", "web3"):
-        assert overlap(ended, [task["name"] for task in ended.tasks.values() if task["target"] == target]) == 1
+        assert (
+            overlap(ended, [task["name"] for task in ended.tasks.values() if task["target"] == target]) == 1
+        )
     assert order(ended)[-1] == "release.announce"
 
 
@@ -108,7 +109,9 @@ def test_a_failure_and_how_it_is_repeated(site: Site):
     assert ended.status == "failed"
     assert ended.states == {"test": "ERROR", "deploy": "PENDING", "tidy": "SUCCESS"}
     shown = site.orch("show", "last").stdout
-    mended = re.sub(r"^uid: .*\n|^ *status: ERROR\n", "", shown, flags=re.MULTILINE).replace("exit 1", "exit 0")
+    mended = re.sub(r"^uid: .*\n|^ *status: ERROR\n", "", shown, flags=re.MULTILINE).replace(
+        "exit 1", "exit 0"
+    )
     assert site.orch("run", site.write("again.yaml", mended)).returncode == 0
     again = last(site)
     assert again.states == {"test": "SUCCESS", "deploy": "SUCCESS", "tidy": "SUCCESS"}
@@ -149,8 +152,3 @@ def test_readme_shows_what_the_session_with_a_worker_prints(site: Site):
     for command, output in commands:
         done = site.orch(*command.replace("docs/examples/plans", str(PLANS)).split(" "))
         assert (done.returncode, plain(done.stdout)) == (0, plain(output))
-
-
-@pytest.mark.parametrize("line", ["rollout.yaml", "diamond.yaml"])
-def test_the_plans_in_readme_are_those_of_the_examples(line: str):
-    assert f"docs/examples/plans/{line}" in ROOT.joinpath("README.rst").read_text()

@@ -132,7 +132,11 @@ def test_no_more_than_max_inprogress_run_at_once(site: Site) -> None:
 def test_equal_targets_never_overlap_and_others_do(up: Site) -> None:
     uid = up.want(
         plan(
-            *(task(f"{host}-{n}", "cmd", marked("sleep 0.05"), target=host) for host in "ab" for n in range(6)),
+            *(
+                task(f"{host}-{n}", "cmd", marked("sleep 0.05"), target=host)
+                for host in "ab"
+                for n in range(6)
+            ),
             task("c-0", "cmd", marked(gated()), target="c"),
             task("c-1", "cmd", marked(), target="c"),
         )
@@ -281,7 +285,9 @@ def test_an_unknown_type_ends_in_error_at_once(up: Site) -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["task_types", "output", "call", "store", "methods", "for_all", "background"])
+@pytest.mark.parametrize(
+    "name", ["task_types", "output", "call", "store", "methods", "for_all", "background"]
+)
 def test_what_else_a_worker_has_is_no_task_type(up: Site, name: str) -> None:
     ended = up.run(plan(task("odd", name)))
     assert ended["odd"]["errmsg"].startswith(f"unknown task type '{name}'")
@@ -293,10 +299,16 @@ def test_what_else_a_worker_has_is_no_task_type(up: Site, name: str) -> None:
         (task("odd", "sleep"), "wrong arguments for task type sleep: missing a required argument: 'seconds'"),
         (task("odd", "sleep", 1, 2), "wrong arguments for task type sleep: too many positional arguments"),
         (task("odd", "sleep", "long"), "sleep: seconds must be a number that is not negative, not 'long'"),
-        (task("odd", "cmd", "true", kwargs={"shell": "sh"}), "wrong arguments for task type cmd: got an unexp"),
+        (
+            task("odd", "cmd", "true", kwargs={"shell": "sh"}),
+            "wrong arguments for task type cmd: got an unexp",
+        ),
         (task("odd", "cmd", {"run": "true"}), "cmd: command must be a text or a list of texts"),
         (task("odd", "cmd", ["no-such-program-at-all"]), "cannot run no-such-program-at-all: "),
-        (task("odd", "cmd", "true", kwargs={"cwd": "/no/such/place"}), "cannot run a command in /no/such/place"),
+        (
+            task("odd", "cmd", "true", kwargs={"cwd": "/no/such/place"}),
+            "cannot run a command in /no/such/place",
+        ),
     ],
 )
 def test_wrong_arguments_end_in_an_error_that_says_so(up: Site, made: dict[str, object], said: str) -> None:
@@ -373,7 +385,9 @@ def test_output_is_kept_to_its_limit(site: Site) -> None:
 
 
 def test_a_background_child_that_holds_the_output_delays_nothing(up: Site) -> None:
-    ended = up.run(plan(task("daemon", "cmd", "sleep 600 & echo pid $!"), task("next", "noop", after=["daemon"])))
+    ended = up.run(
+        plan(task("daemon", "cmd", "sleep 600 & echo pid $!"), task("next", "noop", after=["daemon"]))
+    )
     assert set(ended.states.values()) == {"SUCCESS"}
     found = re.fullmatch(r"pid (\d+)\n", ended["daemon"]["output"])
     assert found is not None
@@ -408,7 +422,13 @@ def test_a_command_is_given_stdin_environment_and_directory(up: Site) -> None:
 
 def test_a_command_leads_a_group_and_a_session_of_its_own(up: Site) -> None:
     ended = up.run(
-        plan(task("who", "cmd", [sys.executable, "-c", "import os; print(os.getpid(), os.getpgrp(), os.getsid(0))"]))
+        plan(
+            task(
+                "who",
+                "cmd",
+                [sys.executable, "-c", "import os; print(os.getpid(), os.getpgrp(), os.getsid(0))"],
+            )
+        )
     )
     pid, group, session = ended["who"]["output"].split()
     assert pid == group == session
@@ -427,4 +447,6 @@ def test_a_plan_of_many_tasks_ends(up: Site) -> None:
     assert ended.status == "finished"
     assert set(ended.attempts.values()) == {1}
     for above, names in zip(layers, layers[1:], strict=False):
-        assert max(ended[name]["end_time"] for name in above) <= min(ended[name]["start_time"] for name in names)
+        assert max(ended[name]["end_time"] for name in above) <= min(
+            ended[name]["start_time"] for name in names
+        )

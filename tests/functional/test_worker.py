@@ -27,7 +27,9 @@ from solar_orch.store.schema import workers as workers_table
 
 def test_two_terminals(site: Site) -> None:
     worker = site.worker()
-    file = site.write("plan.yaml", plan(task("a", "echo", "hello"), task("b", "cmd", "echo there", after=["a"])))
+    file = site.write(
+        "plan.yaml", plan(task("a", "echo", "hello"), task("b", "cmd", "echo there", after=["a"]))
+    )
 
     created = site.orch("create", file)
     assert (created.returncode, created.stderr) == (0, "")
@@ -143,7 +145,8 @@ def test_an_unknown_worker_is_refused(site: Site) -> None:
 
 
 @pytest.mark.parametrize(
-    ("option", "value"), [("pool_size", "many"), ("lease", "0.1"), ("target_limit", "0"), ("drain_timeout", "-1")]
+    ("option", "value"),
+    [("pool_size", "many"), ("lease", "0.1"), ("target_limit", "0"), ("drain_timeout", "-1")],
 )
 def test_a_bad_value_is_refused_in_one_line(site: Site, option: str, value: str) -> None:
     # Not solar.conf, which would be read wherever it is not named.

@@ -11,13 +11,12 @@ import re
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gevent
 import pytest
 import yaml
 from click.testing import CliRunner
-from conftest import Packages
 
 from solar_orch import config
 from solar_orch.cli import orch
@@ -29,6 +28,9 @@ from solar_orch.plan.parse import parse
 from solar_orch.plan.report import Outcome, as_dict
 from solar_orch.states import PlanStatus, State
 from solar_orch.workers.tasks import Tasks
+
+if TYPE_CHECKING:
+    from conftest import Packages
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"

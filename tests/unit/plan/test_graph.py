@@ -12,9 +12,7 @@ from solar_orch.plan import graph
 def graphs(draw: st.DrawFn) -> list[list[int]]:
     size = draw(st.integers(1, 12))
     nodes = st.integers(0, size - 1)
-    return [
-        [p for p in draw(st.lists(nodes, max_size=3, unique=True)) if p != node] for node in range(size)
-    ]
+    return [[p for p in draw(st.lists(nodes, max_size=3, unique=True)) if p != node] for node in range(size)]
 
 
 def reaches_itself(after: list[list[int]], node: int) -> bool:
