@@ -58,6 +58,8 @@ _PAUSE = 0.005
 _CALM = 2
 #: Bytes of the shortest call, rounded down.
 _LEAST_FRAME = 48
+#: What event loops call waiting for something to read.
+_READ = 1
 _WATCHED = zmq.EVENT_CONNECTED | zmq.EVENT_DISCONNECTED | zmq.EVENT_MONITOR_STOPPED
 #: Milliseconds that a client which nobody closed may take at exit.
 _EXIT_LINGER = 500
@@ -367,7 +369,8 @@ class _Pusher(zerorpc.Pusher):  # type: ignore[misc]
     def _open_monitor(self) -> Any:
         endpoint = f"inproc://solar-{id(self):x}"
         self._socket.monitor(endpoint, _WATCHED)
-        monitor = self._context.socket(zmq.PAIR)
+        # A plain socket: zerorpc's might touch it in a forked process.
+        monitor = zmq.Socket(self._context, zmq.PAIR)
         # ZeroMQ's own thread would wait for a reader that falls behind.
         monitor.setsockopt(zmq.RCVHWM, 0)
         monitor.setsockopt(zmq.LINGER, 0)
@@ -376,15 +379,32 @@ class _Pusher(zerorpc.Pusher):  # type: ignore[misc]
 
     def _watch(self) -> None:
         """Follow the socket until it is gone: it has sent all that it held, or was to wait no longer."""
-        event = None
-        while event != zmq.EVENT_MONITOR_STOPPED:
-            event, value = struct.unpack_from("=Hi", self._monitor.recv_multipart()[0])
+        hub = gevent.get_hub()
+        readable = hub.loop.io(self._monitor.getsockopt(zmq.FD), _READ)
+        try:
+            # All that is there must be read before ZeroMQ signals more.
+            while not self._note_events():
+                hub.wait(readable)
+        finally:
+            readable.close()
+
+    def _note_events(self) -> bool:
+        """Note all that has come; whether no more is to be read by this process."""
+        while self.pid == os.getpid():
+            try:
+                frames = self._monitor.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                return False
+            event, value = struct.unpack_from("=Hi", frames[0])
             if event == zmq.EVENT_CONNECTED:
                 self._descriptor = value
             elif event == zmq.EVENT_DISCONNECTED:
                 self._descriptor = None
                 self._note_broken_connection()
-        self._socket_is_gone.set()
+            elif event == zmq.EVENT_MONITOR_STOPPED:
+                self._socket_is_gone.set()
+                return True
+        return True
 
     def _note_broken_connection(self) -> None:
         since = time.monotonic() - IN_DOUBT
@@ -474,9 +494,7 @@ class _Pusher(zerorpc.Pusher):  # type: ignore[misc]
         The first call in this process opens others.
         """
         self._given_up = True
-        for inherited in (self._socket, self._monitor):
-            inherited._state_event.stop()
-        self._watcher.kill(block=False)
+        self._socket._state_event.stop()
 
 
 #: Those that nobody has closed.

@@ -247,6 +247,27 @@ class Attempts:
 
         return self._database.write(work)
 
+    def refuse(self, plan_uid: str, name: str, attempt: int, errmsg: str) -> bool:
+        """End in ERROR an attempt that cannot be sent to anyone; whether it was still waiting to be."""
+        plan = sa.select(plans.c.id).where(plans.c.uid == plan_uid).scalar_subquery()
+
+        def work(connection: Connection) -> bool:
+            return bool(
+                transition(
+                    connection,
+                    State.INPROGRESS,
+                    State.ERROR,
+                    tasks.c.plan_id == plan,
+                    tasks.c.name == name,
+                    tasks.c.attempt == attempt,
+                    _UNCLAIMED,
+                    values={"errmsg": errmsg, "end_time": db_now(), "failures": tasks.c.failures + 1},
+                    message=errmsg,
+                )
+            )
+
+        return self._database.write(work)
+
     def hand_back_unclaimed(self, plan_id: int, epoch: int) -> int:
         """Return the attempts that nobody claimed to PENDING; the number of them."""
 

@@ -58,7 +58,8 @@ class AttemptLedger:
             counts = self._attempts.settle(
                 claim,
                 new,
-                errmsg=None if error is None else describe(error),
+                # What is handed back has not failed.
+                errmsg=None if error is None or new == State.PENDING else describe(error),
                 output=output,
                 result=_kept(result),
             )

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import gevent
 from gevent.event import Event
 
-from solar_orch.errors import NoPeer, SolarError
+from solar_orch.errors import NoPeer, NotCarried, SolarError
 from solar_orch.workers.calls import Ctxt, Stopping
 
 if TYPE_CHECKING:
@@ -29,10 +29,12 @@ class Outbox:
     what they tell is found in the database.
 
     :param client: where the calls go
+    :param not_carried: ``function(ctxt, error)``, told of a call whose arguments cannot be sent at all
     """
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, not_carried: Callable[[Ctxt, NotCarried], None] | None = None) -> None:
         self._client = client
+        self._not_carried = not_carried
         self._waiting: deque[tuple[str, Ctxt, Sequence[Any], Mapping[str, Any]]] = deque(maxlen=MAX_WAITING)
         self._filled = Event()
 
@@ -69,3 +71,5 @@ class Outbox:
             except SolarError as error:
                 LOG.error("%s: %s of attempt %s could not be sent: %s",
                           ctxt.get("task_id", "-"), method, ctxt.get("attempt", "-"), error)  # fmt: skip
+                if isinstance(error, NotCarried) and self._not_carried is not None:
+                    self._not_carried(ctxt, error)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 from gevent.event import Event
 
 from solar_orch.config import GROUP
-from solar_orch.errors import DatabaseUnavailable, UnknownPlan
+from solar_orch.errors import DatabaseUnavailable, NotCarried, UnknownPlan
 from solar_orch.store.instance import is_known_dead
 from solar_orch.store.leases import Lease
 from solar_orch.workers.base import Worker
@@ -42,7 +42,7 @@ class Scheduler(Worker):
         self._leaders: dict[int, Leader] = {}
         self._hinted: set[str] = set()
         # A tasks worker that is away must not hold up the lead.
-        self._outbox = Outbox(clients["tasks"])
+        self._outbox = Outbox(clients["tasks"], self._not_carried)
         self._wake = Event()
         self._rivals: BeatWatch[int] = BeatWatch(conf[GROUP].lease)
         self.background(self._lead)
@@ -160,6 +160,14 @@ class Scheduler(Worker):
                 if kept.get(plan_id) != leader.epoch:
                     LOG.warning("%s: the lead was lost to another scheduler", leader.uid)
                     self._leaders.pop(plan_id, None)
+
+    def _not_carried(self, ctxt: Ctxt, error: NotCarried) -> None:
+        """A task whose arguments cannot be sent would wait for its claim for ever."""
+        try:
+            self.store.attempts.refuse(ctxt["plan_uid"], ctxt["task_name"], ctxt["attempt"], str(error))
+        except DatabaseUnavailable as problem:
+            LOG.warning("%s: %s", ctxt["task_id"], problem)
+        self._hint(ctxt["plan_uid"])
 
     def _wake_at_end(self, stopping: Stopping) -> None:
         stopping.wait()

@@ -241,3 +241,13 @@ def test_two_stores_see_each_other(conf, store):
     uid = store.plans.create(Plan("p", [Task("a", "noop")]))
     assert other.plans.get("last").uid == uid
     other.close()
+
+
+def test_an_attempt_that_cannot_be_sent_ends_in_error(store, plan):
+    dispatch(store, plan)
+    assert not store.attempts.refuse(plan[0].uid, "a", 2, "too large")
+    assert store.attempts.refuse(plan[0].uid, "a", 1, "too large")
+    assert store.plans.tasks(plan[0].id)[0]["errmsg"] == "too large"
+    dispatch(store, plan, 1)
+    store.attempts.claim(plan[0].uid, "b.run", 1)
+    assert not store.attempts.refuse(plan[0].uid, "b.run", 1, "too late")

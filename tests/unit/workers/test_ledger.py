@@ -132,7 +132,7 @@ def test_a_rejection_by_a_subscriber_ends_the_attempt_without_another(worker, ct
 def test_what_is_interrupted_is_handed_back_and_nobody_is_told(worker, ctxt):
     heard = told(worker)
     worker.call("run", ctxt, [Cancelled(Interrupted("stopping"))])
-    assert (row(worker)["status"], row(worker)["failures"]) == ("PENDING", 0)
+    assert (row(worker)["status"], row(worker)["failures"], row(worker)["errmsg"]) == ("PENDING", 0, None)
     assert heard == ["after"]
 
 
