@@ -301,6 +301,14 @@ class Site:
         mine = {process.pid for process in self.processes}
         return [process for process in _processes_of(str(self.root)) if process.pid not in mine]
 
+    def commands(self) -> list[str]:
+        """The command lines of :meth:`others`."""
+        found = []
+        for other in self.others():
+            with contextlib.suppress(psutil.Error):  # it may end while it is looked at
+                found.append(" ".join(other.cmdline()))
+        return found
+
     def end(self) -> None:
         """Kill everything that was started here, whatever has become of it."""
         for process in self.processes:

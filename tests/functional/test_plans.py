@@ -227,7 +227,7 @@ def test_a_time_limit_ends_a_command_with_all_that_it_started(up: Site, command:
     assert "0.5 s" in ended["long"]["errmsg"]
     assert ended["long"]["output"] == "begun\n"
     # The state changes after the last of them is dead, so that there is nothing to wait for.
-    assert [process.cmdline() for process in up.others()] == []
+    assert up.commands() == []
 
 
 def test_a_time_limit_counts_as_a_failed_attempt(up: Site) -> None:
@@ -285,36 +285,47 @@ def test_an_unknown_type_ends_in_error_at_once(up: Site) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    "name", ["task_types", "output", "call", "store", "methods", "for_all", "background"]
-)
-def test_what_else_a_worker_has_is_no_task_type(up: Site, name: str) -> None:
-    ended = up.run(plan(task("odd", name)))
-    assert ended["odd"]["errmsg"].startswith(f"unknown task type '{name}'")
+def test_what_else_a_worker_has_is_no_task_type(up: Site) -> None:
+    names = ["task_types", "output", "call", "store", "methods", "for_all", "background"]
+    ended = up.run(plan(*(task(name, name) for name in names)))
+    for name in names:
+        assert ended[name]["errmsg"].startswith(f"unknown task type '{name}'")
 
 
-@pytest.mark.parametrize(
-    ("made", "said"),
-    [
-        (task("odd", "sleep"), "wrong arguments for task type sleep: missing a required argument: 'seconds'"),
-        (task("odd", "sleep", 1, 2), "wrong arguments for task type sleep: too many positional arguments"),
-        (task("odd", "sleep", "long"), "sleep: seconds must be a number that is not negative, not 'long'"),
-        (
-            task("odd", "cmd", "true", kwargs={"shell": "sh"}),
-            "wrong arguments for task type cmd: got an unexp",
-        ),
-        (task("odd", "cmd", {"run": "true"}), "cmd: command must be a text or a list of texts"),
-        (task("odd", "cmd", ["no-such-program-at-all"]), "cannot run no-such-program-at-all: "),
-        (
-            task("odd", "cmd", "true", kwargs={"cwd": "/no/such/place"}),
-            "cannot run a command in /no/such/place",
-        ),
-    ],
-)
-def test_wrong_arguments_end_in_an_error_that_says_so(up: Site, made: dict[str, object], said: str) -> None:
-    ended = up.run(plan(made))
-    assert (ended.states, ended.attempts) == ({"odd": "ERROR"}, {"odd": 1})
-    assert ended["odd"]["errmsg"].startswith(said)
+def test_wrong_arguments_end_in_an_error_that_says_so(up: Site) -> None:
+    said = {
+        "none": "wrong arguments for task type sleep: missing a required argument: 'seconds'",
+        "many": "wrong arguments for task type sleep: too many positional arguments",
+        "text": "sleep: seconds must be a number that is not negative, not 'long'",
+        "name": "wrong arguments for task type cmd: got an unexpected keyword argument 'shell'",
+        "kind": "cmd: command must be a text or a list of texts",
+    }
+    ended = up.run(
+        plan(
+            task("none", "sleep", retry=3),
+            task("many", "sleep", 1, 2, retry=3),
+            task("text", "sleep", "long", retry=3),
+            task("name", "cmd", "true", kwargs={"shell": "sh"}, retry=3),
+            task("kind", "cmd", {"run": "true"}, retry=3),
+        )
+    )
+    for name, message in said.items():
+        assert ended[name]["errmsg"].startswith(message)
+    # Another attempt would end alike.
+    assert set(ended.states.values()) == {"ERROR"}
+    assert set(ended.attempts.values()) == {1}
+
+
+def test_a_command_that_cannot_be_started_says_why(up: Site) -> None:
+    ended = up.run(
+        plan(
+            task("program", "cmd", ["no-such-program-at-all"]),
+            task("directory", "cmd", "true", kwargs={"cwd": "/no/such/place"}),
+        )
+    )
+    assert set(ended.states.values()) == {"ERROR"}
+    assert ended["program"]["errmsg"].startswith("cannot run no-such-program-at-all: ")
+    assert ended["directory"]["errmsg"].startswith("cannot run a command in /no/such/place: ")
 
 
 def test_solar_resource_says_what_it_lacks(up: Site) -> None:

@@ -8,8 +8,7 @@ import pytest
 from harness import Site, gated, marked, plan, task, wait_until
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_lets_running_tasks_end_and_starts_nothing_more(site: Site, number: signal.Signals) -> None:
+def test_sigterm_lets_running_tasks_end_and_starts_nothing_more(site: Site) -> None:
     worker = site.worker(pool_size=2)
     uid = site.want(
         plan(
@@ -22,7 +21,7 @@ def test_a_signal_lets_running_tasks_end_and_starts_nothing_more(site: Site, num
     )
     site.wait_for_mark("command")
     wait_until(lambda: site.look(uid)["sleeps"]["start_time"])
-    worker.send(number)
+    worker.send(signal.SIGTERM)
     worker.wait_for("running calls get time to end")
     assert worker.code is None
     site.open()
@@ -58,7 +57,7 @@ def test_what_does_not_end_in_time_is_handed_back_and_run_again(site: Site) -> N
     )
     site.wait_for_mark("long")
     site.wait_for_mark("nap")
-    wait_until(lambda: len([p for p in site.others() if p.name() == "sleep" and "601" in p.cmdline()]) == 1)
+    wait_until(lambda: "sleep 601" in site.commands())
     first.send(signal.SIGTERM)
     site.open()
     assert first.wait() == 0, first.log
