@@ -79,8 +79,13 @@ class Database:
         :raises DatabaseRefused: when there is something else at the URL
         :raises DatabaseUnavailable: when it cannot be read
         """
-        with self._translated(), self.engine().connect() as connection, connection.begin():
+        connection = self._retried(self._open_snapshot, PATIENCE)
+        try:
             yield connection
+        except exc.DBAPIError as error:
+            raise self._unavailable(error) from error
+        finally:
+            connection.close()
 
     def write(self, work: Callable[[Connection], T], *, patience: float = PATIENCE) -> T:
         """Run `work` in one write transaction and return its result once that is durable.
@@ -93,20 +98,15 @@ class Database:
         :raises DatabaseRefused: when there is something else at the URL
         :raises DatabaseUnavailable: when it stays locked, full, read-only or away
         """
-        deadline = time.monotonic() + patience
-        pause = BACKOFF[0]
-        while True:
-            try:
-                with (
-                    self.engine().connect().execution_options(solar_write=True) as connection,
-                    connection.begin(),
-                ):
-                    return work(connection)
-            except exc.DBAPIError as error:
-                if not is_passing(error) or time.monotonic() + pause > deadline:
-                    raise self._unavailable(error) from error
-            time.sleep(pause * random.uniform(0.5, 1.0))
-            pause = min(pause * 2, BACKOFF[1])
+
+        def once() -> T:
+            with (
+                self.engine().connect().execution_options(solar_write=True) as connection,
+                connection.begin(),
+            ):
+                return work(connection)
+
+        return self._retried(once, patience)
 
     def engine(self) -> Engine:
         """The engine, made and the database checked (or created) at the first call.
@@ -115,10 +115,7 @@ class Database:
         """
         if self._engine is None or self._pid != os.getpid():
             engine = self._make_engine()
-            try:
-                _check_version(self, engine)
-            except exc.DBAPIError as error:
-                raise self._unavailable(error) from error
+            self._retried(lambda: _check_version(self, engine), PATIENCE)
             self._engine, self._pid = engine, os.getpid()
         return self._engine
 
@@ -141,12 +138,28 @@ class Database:
         event.listen(engine, "begin", _begin)
         return engine
 
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
+    def _open_snapshot(self) -> Connection:
+        connection = self.engine().connect()
         try:
-            yield
-        except exc.DBAPIError as error:
-            raise self._unavailable(error) from error
+            # A reader takes its snapshot at the first statement, and may meet another process
+            # just then that is the last to leave and clears the journal away.
+            connection.execute(sa.select(schema.schema_version.c.version))
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _retried(self, attempt: Callable[[], T], patience: float) -> T:
+        deadline = time.monotonic() + patience
+        pause = BACKOFF[0]
+        while True:
+            try:
+                return attempt()
+            except exc.DBAPIError as error:
+                if not is_passing(error) or time.monotonic() + pause > deadline:
+                    raise self._unavailable(error) from error
+            time.sleep(pause * random.uniform(0.5, 1.0))
+            pause = min(pause * 2, BACKOFF[1])
 
     def _unavailable(self, error: exc.DBAPIError) -> Exception:
         if isinstance(error.orig, sqlite3.IntegrityError):
