@@ -397,6 +397,10 @@ class _Builder:
     def _tell_syntax(self, error: yaml.MarkedYAMLError) -> None:
         mark = error.problem_mark or error.context_mark
         place = (mark.line + 1, mark.column + 1) if mark else self._last
+        if "nesting depth" in (error.problem or ""):
+            # libyaml's own bound, which newer ones meet while they look ahead.
+            self._tell(place, f"nested deeper than {MAX_DEPTH} levels")
+            return
         message = f"not valid YAML: {error.problem or error.context}"
         if error.problem and error.context:
             since = f" that begins in line {error.context_mark.line + 1}" if error.context_mark else ""
