@@ -3,18 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from enum import StrEnum
 from itertools import islice
 from typing import Any
 
 import yaml
 
 from solar_orch.plan.model import Plan, Task
-from solar_orch.states import State
 
 #: Tasks that are turned into text at once: what bounds the memory that it takes.
 _CHUNK = 500
 #: No line is folded: a command stays on its line.
 _WIDTH = 2**31 - 1
+#: Keys of a task's parameters besides ``type``, in the order in which they are written.
+_KEYS = (
+    "args",
+    "kwargs",
+    "target",
+    "timelimit",
+    "timeout",
+    "retry",
+    "retry_delay",
+    "retry_delay_max",
+    "on_lost",
+    "type_limit",
+    "resource_type",
+    "weight",
+    "status",
+)
+_DEFAULTS = Task("", "")
 
 
 def dump(plan: Plan) -> str:
@@ -45,22 +62,17 @@ def _task(task: Task) -> dict[str, Any]:
 
 def _parameters(task: Task) -> dict[str, Any]:
     parameters: dict[str, Any] = {"type": task.type}
-    for key in ("args", "kwargs", "target"):
-        if getattr(task, key):
-            parameters[key] = getattr(task, key)
-    for key in ("timelimit", "timeout"):
-        if getattr(task, key) is not None:
-            parameters[key] = _number(getattr(task, key))
-    if task.retry:
-        parameters["retry"] = task.retry
-    for key in ("type_limit", "resource_type"):
-        if getattr(task, key) is not None:
-            parameters[key] = getattr(task, key)
-    if task.weight:
-        parameters["weight"] = _number(task.weight)
-    if task.status is not State.PENDING:
-        parameters["status"] = str(task.status)
+    for key in _KEYS:
+        value = getattr(task, key)
+        if value != getattr(_DEFAULTS, key):
+            parameters[key] = _plain(value)
     return parameters
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, StrEnum):
+        return str(value)
+    return _number(value) if isinstance(value, float) else value
 
 
 def _number(value: float) -> float:

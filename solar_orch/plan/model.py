@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+import enum
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
 from solar_orch.states import State
+
+#: Seconds that a task without ``retry_delay_max`` waits at most, unless its ``retry_delay`` is longer.
+RETRY_DELAY_MAX = 3600.0
+
+
+class OnLost(enum.StrEnum):
+    """What becomes of a task whose attempt was lost with its worker."""
+
+    #: It is run again.
+    RERUN = "rerun"
+    #: It ends in ERROR: it must not run twice.
+    ERROR = "error"
 
 
 @dataclass(slots=True)
@@ -36,6 +50,11 @@ class Task:
     #: Names of the tasks that must be visited before this one starts.  No duplicates, in order of
     #: the file; ``before`` of a file is turned into ``after`` of the tasks that it names.
     after: list[str] = field(default_factory=list)
+    #: Seconds from a failed attempt to the next one; doubled after each further failure.
+    retry_delay: float = 0
+    #: Seconds that ``retry_delay`` grows to at most; None: see :func:`retry_delay`.
+    retry_delay_max: float | None = None
+    on_lost: OnLost = OnLost.RERUN
 
     @property
     def limited_type(self) -> str:
@@ -52,3 +71,18 @@ class Plan:
     tasks: list[Task]
     #: Given by the file, or None: then the store makes one.
     uid: str | None = None
+
+
+def retry_delay(base: float, ceiling: float | None, failures: int) -> float:
+    """Seconds from a task's latest failure to its next attempt.
+
+    :param base: its ``retry_delay``
+    :param ceiling: its ``retry_delay_max``; None: an hour, or `base` if that is longer
+    :param failures: how many attempts have failed, the latest included
+    """
+    if ceiling is None:
+        ceiling = max(base, RETRY_DELAY_MAX)
+    try:
+        return min(math.ldexp(base, max(failures - 1, 0)), ceiling)
+    except OverflowError:
+        return ceiling

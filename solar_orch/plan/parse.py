@@ -7,6 +7,7 @@ its path; only then is the text read once more, to find the lines and columns of
 from __future__ import annotations
 
 import difflib
+import enum
 import re
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from typing import Any
 
 from solar_orch.errors import Mistake, PlanError
 from solar_orch.plan import graph, reader
-from solar_orch.plan.model import Plan, Task
+from solar_orch.plan.model import OnLost, Plan, Task
 from solar_orch.plan.reader import BROKEN, shortened
 from solar_orch.states import State
 
@@ -231,6 +232,13 @@ def _seconds(value: Any) -> float:
     return number
 
 
+def _delay(value: Any) -> float:
+    number = _number(value)
+    if number < 0:
+        raise _Wrong(f"must be a number of seconds from 0 on, not {number}")
+    return number
+
+
 def _count(least: int) -> Check:
     def check(value: Any) -> int:
         if isinstance(value, bool) or not isinstance(value, int):
@@ -242,11 +250,19 @@ def _count(least: int) -> Check:
     return check
 
 
+def _one_of(kind: type[enum.StrEnum]) -> Check:
+    def check(value: Any) -> enum.StrEnum:
+        text = _string(value)
+        try:
+            return kind(text)
+        except ValueError:
+            raise _Wrong(f"must be one of {', '.join(kind)}, not {shortened(text)}") from None
+
+    return check
+
+
 def _status(value: Any) -> State:
-    text = _string(value)
-    if text not in State.__members__:
-        raise _Wrong(f"must be one of {', '.join(State)}, not {shortened(text)}")
-    state = State(text)
+    state: State = _one_of(State)(value)
     # Of a plan that is only being made no attempt can be running or have failed.
     return State.PENDING if state in (State.INPROGRESS, State.ERROR_RETRY) else state
 
@@ -262,6 +278,9 @@ _PARAMETER_KEYS: dict[str, Check] = {
     "timelimit": _seconds,
     "timeout": _seconds,
     "retry": _count(0),
+    "retry_delay": _delay,
+    "retry_delay_max": _delay,
+    "on_lost": _one_of(OnLost),
     "type_limit": _count(1),
     "resource_type": _label,
     "weight": _number,
@@ -363,12 +382,19 @@ class _Checker:
             parameters = self._fields(
                 parameters, (*path, "parameters"), _PARAMETER_KEYS, "a task's parameters", required=("type",)
             )
+            self._check_delays(parameters, (*path, "parameters"))
         name = fields.get("uid")
         if name is not None:
             self._enter_name(name, index)
         else:
             self._meant.add(str(item.get("uid")))
         return _Entry(name, parameters or {}, fields.get("before", []), fields.get("after", []))
+
+    def _check_delays(self, parameters: dict[str, Any], path: Path) -> None:
+        first, longest = parameters.get("retry_delay", 0), parameters.get("retry_delay_max")
+        if longest is not None and longest < first:
+            message = f"retry_delay_max must be at least retry_delay, which is {first}, not {longest}"
+            self._complaints.add((*path, "retry_delay_max"), message)
 
     def _enter_name(self, name: str, index: int) -> None:
         first = self._index.setdefault(name, index)

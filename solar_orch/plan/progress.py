@@ -8,12 +8,14 @@ costs work in proportion to its own edges (and the logarithm of the queue).
 
 from __future__ import annotations
 
+import enum
 import heapq
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from solar_orch.plan.limits import Key, Limited, Limits
+from solar_orch.plan.model import retry_delay
 from solar_orch.states import DISPATCHABLE, VISITED, State
 
 
@@ -35,6 +37,18 @@ class Subject(Limited, Protocol):
     @property
     def dispatched_for(self) -> float | None:
         """Seconds since the attempt in progress was dispatched."""
+
+    @property
+    def retry_delay(self) -> float: ...
+    @property
+    def retry_delay_max(self) -> float | None: ...
+    @property
+    def failures(self) -> int:
+        """Failed attempts, the one that led to ERROR_RETRY included, since it was last made PENDING anew."""
+
+    @property
+    def ended_for(self) -> float | None:
+        """Seconds since the last attempt ended; None if unknown."""
 
 
 # -- decisions ---------------------------------------------------------------
@@ -77,21 +91,57 @@ class Finish:
 Decision = Dispatch | CheckClaim | Expire | Finish
 
 
+class _Timer(enum.IntEnum):
+    """What is to be done about an attempt at some time."""
+
+    CHECK_CLAIM = 0
+    EXPIRE = 1
+    #: The attempt failed; the next one may be made.
+    RETRY = 2
+
+
 class _Node:
-    __slots__ = ("attempt", "children", "counted", "entry", "missing", "position", "state", "subject")
+    __slots__ = (
+        "attempt",
+        "children",
+        "counted",
+        "delayed",
+        "entry",
+        "failures",
+        "missing",
+        "position",
+        "queued",
+        "refused",
+        "state",
+        "subject",
+        "waits",
+    )
 
     def __init__(self, subject: Subject) -> None:
         self.subject = subject
         self.position = subject.position
         self.state = subject.status
         self.attempt = subject.attempt
+        self.failures = subject.failures
         self.children: list[int] = []
         #: Number of predecessors that are not visited.
         self.missing = 0
         #: Whether it counts for the limits.
         self.counted = False
-        #: Raised whenever its place in the ready queue becomes void.
+        #: Whether the delay after a failure has not passed yet.
+        self.delayed = False
+        #: Whether a dispatch was refused; what made it impossible is yet to arrive as an event.
+        self.refused = False
+        #: Whether nothing but limits and a delay keeps it from starting, see `should_wait`.
+        self.waits = False
+        #: Whether it has a valid entry in the ready queue or among the parked.
+        self.queued = False
+        #: Raised whenever its entry becomes void.
         self.entry = 0
+
+    def should_wait(self) -> bool:
+        """What `waits` has to be."""
+        return self.state in DISPATCHABLE and self.missing == 0 and not self.counted
 
 
 class Progress:
@@ -116,15 +166,16 @@ class Progress:
         self._nodes = [_Node(subject) for subject in subjects]
         self._limits = Limits(max_inprogress, target_limit)
         self._resend_interval = resend_interval
-        #: (-weight, position, entry) of tasks that may start as far as predecessors go.
+        #: (-weight, position, entry) of tasks that may start as far as predecessors and delays go.
         self._ready: list[tuple[float, int, int]] = []
         #: The same, of those that a full limit keeps from starting, by that limit.
         self._parked: dict[Key, list[tuple[float, int, int]]] = {}
-        #: Keys with parked tasks, by what frees them, see `_freeing`.
+        #: Keys with parked tasks, by what frees them, see `_freed_by`.
         self._parked_by: dict[tuple[object, object], set[Key]] = {}
-        #: (due, position, attempt, is_timeout)
-        self._timers: list[tuple[float, int, int, bool]] = []
+        #: (due, position, attempt, what)
+        self._timers: list[tuple[float, int, int, _Timer]] = []
         self._errors = 0
+        #: Number of nodes that wait.
         self._waiting = 0
         for child, parent in edges:
             self._nodes[parent].children.append(child)
@@ -167,14 +218,16 @@ class Progress:
         return decisions
 
     def refused(self, position: int) -> None:
-        """A dispatch that was decided was not made; the task stays as it was, out of the queue.
+        """A dispatch that was decided was not made; the task stays as it was, but out of the queue.
 
         What made it impossible (another state of the task, a lost lease)
         arrives as an event or ends the lead.
         """
         node = self._nodes[position]
         if node.counted and node.state != State.INPROGRESS:
+            node.refused = True
             self._uncount(node)
+            self._reconsider(node)
 
     @property
     def finished(self) -> bool:
@@ -205,37 +258,41 @@ class Progress:
                 node.counted = True
                 self._limits.add(node.subject)
             self._set_timers(node, now, loading)
-        elif node.state in DISPATCHABLE and node.missing == 0:
-            self._make_ready(node)
+        elif node.state == State.ERROR_RETRY:
+            if not loading:
+                node.failures += 1
+            self._delay(node, now, loading)
+        self._reconsider(node)
 
     def _leave(self, node: _Node, new: State) -> None:
         """Take back what `_enter` did for the state that the node is leaving."""
         if node.state == State.ERROR:
             self._errors -= 1
-        elif node.state in DISPATCHABLE and node.missing == 0 and not node.counted:
-            self._make_unready(node)
+        if new == State.PENDING and node.state != State.INPROGRESS:
+            # Neither lost nor handed back: somebody wants it to begin anew.
+            node.failures = 0
+        node.delayed = node.refused = False
         if node.counted and new != State.INPROGRESS:
             self._uncount(node)
 
     def _tell_children(self, node: _Node, step: int) -> None:
         for position in node.children:
             child = self._nodes[position]
-            was_ready = child.missing == 0
             child.missing += step
-            if child.state not in DISPATCHABLE or child.counted:
-                continue
-            if child.missing == 0:
-                self._make_ready(child)
-            elif was_ready:
-                self._make_unready(child)
+            self._reconsider(child)
 
-    def _make_ready(self, node: _Node) -> None:
-        self._waiting += 1
-        heapq.heappush(self._ready, (-node.subject.weight, node.position, node.entry))
-
-    def _make_unready(self, node: _Node) -> None:
-        self._waiting -= 1
-        node.entry += 1
+    def _reconsider(self, node: _Node) -> None:
+        """After any change of the node: let it wait, and be in the queue, exactly if it should."""
+        waits = node.should_wait()
+        if waits != node.waits:
+            node.waits = waits
+            self._waiting += 1 if waits else -1
+        queued = waits and not node.delayed and not node.refused
+        if queued and not node.queued:
+            heapq.heappush(self._ready, (-node.subject.weight, node.position, node.entry))
+        elif node.queued and not queued:
+            node.entry += 1
+        node.queued = queued
 
     def _uncount(self, node: _Node) -> None:
         node.counted = False
@@ -255,23 +312,27 @@ class Progress:
             entry = heapq.heappop(self._ready)
             node = self._nodes[entry[1]]
             if entry[2] != node.entry:
+                self._pass_on(node)
                 continue
             blocking = self._limits.blocking(node.subject)
             if blocking is not None:
                 self._park(node, entry, blocking)
                 continue
-            self._make_unready(node)
             node.counted = True
             self._limits.add(node.subject)
+            self._reconsider(node)
             chosen.append(Dispatch(node.position, node.state))
         return chosen
 
     def _park(self, node: _Node, entry: tuple[float, int, int], blocking: Key) -> None:
         heapq.heappush(self._parked.setdefault(blocking, []), entry)
         self._parked_by.setdefault(_source(blocking), set()).add(blocking)
-        # It may have been let go by another limit, whose free place then is somebody else's.
+        self._pass_on(node)
+
+    def _pass_on(self, node: _Node) -> None:
+        """Leave to others the place for which a limit may have let this task go."""
         for key in self._limits.keys(node.subject):
-            if key != blocking and not self._limits.is_full(key):
+            if not self._limits.is_full(key):
                 self._unpark(key)
 
     def _unpark(self, key: Key) -> None:
@@ -295,29 +356,53 @@ class Progress:
         # What a former leader may or may not have sent is looked at right away.
         unsent = loading and not subject.claimed
         check = now if unsent else now + self._resend_interval
-        heapq.heappush(self._timers, (check, node.position, node.attempt, False))
+        self._set_timer(check, node.position, node.attempt, _Timer.CHECK_CLAIM)
         if subject.timeout is not None:
-            age = (subject.dispatched_for or 0.0) if loading else 0.0
-            # A wall clock that was moved must neither prolong a timeout nor end it before it began.
-            left = min(max(subject.timeout - age, 0.0), subject.timeout)
-            heapq.heappush(self._timers, (now + left, node.position, node.attempt, True))
+            left = _left(subject.timeout, subject.dispatched_for if loading else None)
+            self._set_timer(now + left, node.position, node.attempt, _Timer.EXPIRE)
+
+    def _delay(self, node: _Node, now: float, loading: bool) -> None:
+        """Keep a task whose attempt failed from the next one until its delay has passed."""
+        subject = node.subject
+        delay = retry_delay(subject.retry_delay, subject.retry_delay_max, node.failures)
+        left = _left(delay, subject.ended_for if loading else None)
+        if left > 0:
+            node.delayed = True
+            self._set_timer(now + left, node.position, node.attempt, _Timer.RETRY)
+
+    def _set_timer(self, due: float, position: int, attempt: int, what: _Timer) -> None:
+        heapq.heappush(self._timers, (due, position, attempt, what))
 
     def _due(self, now: float) -> list[Decision]:
+        """What is due of attempts in progress; delays that have passed are over from here on."""
         due: list[Decision] = []
         while self._timers and self._timers[0][0] <= now:
-            _, position, attempt, is_timeout = heapq.heappop(self._timers)
+            _, position, attempt, what = heapq.heappop(self._timers)
             node = self._nodes[position]
-            if node.state != State.INPROGRESS or node.attempt != attempt:
+            if node.attempt != attempt:
                 continue
-            if is_timeout:
-                due.append(Expire(position, attempt, node.subject.timeout or 0.0))
-            else:
-                due.append(CheckClaim(position, attempt))
+            if what == _Timer.RETRY:
+                node.delayed = False
+                self._reconsider(node)
+            elif node.state == State.INPROGRESS:
+                due.append(_decision(what, node))
         return due
 
     def check_again(self, position: int, attempt: int, now: float) -> None:
         """An attempt was sent again: check it again after the resend interval."""
-        heapq.heappush(self._timers, (now + self._resend_interval, position, attempt, False))
+        self._set_timer(now + self._resend_interval, position, attempt, _Timer.CHECK_CLAIM)
+
+
+def _left(whole: float, elapsed: float | None) -> float:
+    """What is left of some seconds, of which some may have passed by the wall clock."""
+    # One that was moved must neither prolong them nor end them before they began.
+    return min(max(whole - (elapsed or 0.0), 0.0), whole)
+
+
+def _decision(what: _Timer, node: _Node) -> Decision:
+    if what == _Timer.EXPIRE:
+        return Expire(node.position, node.attempt, node.subject.timeout or 0.0)
+    return CheckClaim(node.position, node.attempt)
 
 
 def _source(key: Key) -> tuple[object, object]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import string
 from typing import Any
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from solar_orch.plan import dump as dump_module
 from solar_orch.plan import reader
 from solar_orch.plan.dump import dump
-from solar_orch.plan.model import Plan, Task
+from solar_orch.plan.model import OnLost, Plan, Task
 from solar_orch.plan.parse import CONTROLS, parse
 from solar_orch.states import State
 
@@ -23,7 +24,18 @@ def test_the_text() -> None:
         "roll-out",
         [
             Task("fetch", "cmd", ["curl -O http://x\ntar xf y\n"], {"cwd": "/tmp"}, target="web1"),
-            Task("2", "echo", ["0755", "no", 1], timelimit=30.0, retry=2, weight=1.5, after=["fetch"]),
+            Task(
+                "2",
+                "echo",
+                ["0755", "no", 1],
+                timelimit=30.0,
+                retry=2,
+                weight=1.5,
+                after=["fetch"],
+                retry_delay=5.0,
+                retry_delay_max=60.5,
+                on_lost=OnLost.ERROR,
+            ),
             Task("é", "noop", status=State.NOOP, after=["fetch", "2"]),
         ],
         uid="roll-out:1",
@@ -52,6 +64,9 @@ tasks:
     - 1
     timelimit: 30
     retry: 2
+    retry_delay: 5
+    retry_delay_max: 60.5
+    on_lost: error
     weight: 1.5
   after:
   - fetch
@@ -69,6 +84,22 @@ tasks:
 
 def test_no_uid_is_no_line() -> None:
     assert dump(Plan("p", [Task("a", "noop")])).startswith("name: p\ntasks:\n")
+
+
+def test_what_is_as_it_is_by_default_is_no_line() -> None:
+    task = Task("a", "noop", retry_delay=0.0, retry_delay_max=None, on_lost=OnLost.RERUN)
+    assert dump(Plan("p", [task])) == "name: p\ntasks:\n- uid: a\n  parameters:\n    type: noop\n"
+
+
+def test_a_maximum_of_no_delay_is_written() -> None:
+    plan = Plan("p", [Task("a", "noop", retry_delay_max=0.0)])
+    assert "retry_delay_max: 0\n" in dump(plan)
+    assert parse(dump(plan)) == plan
+
+
+def test_every_parameter_is_written() -> None:
+    written = {"type", *dump_module._KEYS}
+    assert written == {field.name for field in dataclasses.fields(Task)} - {"name", "after"}
 
 
 def test_what_two_tasks_share_is_written_out_twice() -> None:
@@ -109,6 +140,7 @@ _VALUES = st.recursive(
     max_leaves=10,
 )
 _SECONDS = st.none() | st.integers(1, 10**6) | st.floats(1e-300, 1e300)
+_DELAYS = st.integers(0, 10**6) | st.floats(0, 1e300)
 _TYPES = st.text(string.ascii_letters + string.digits + "_", min_size=1).filter(
     lambda text: text.isidentifier() and text[0] != "_" and text not in CONTROLS
 )
@@ -122,6 +154,7 @@ def plans(draw: st.DrawFn) -> Plan:
         before = st.lists(st.sampled_from([t.name for t in tasks]), unique=True) if tasks else st.just([])
         keys = _TEXTS.filter(lambda key: key not in ("self", "ctxt"))
         kwargs = draw(st.dictionaries(keys, _VALUES, max_size=3))
+        delay = draw(_DELAYS)
         tasks.append(
             Task(
                 name,
@@ -137,6 +170,11 @@ def plans(draw: st.DrawFn) -> Plan:
                 weight=draw(_NUMBERS.map(lambda n: n if abs(n) <= 2**53 else float(n))),
                 status=draw(st.sampled_from(sorted(set(State) - {State.INPROGRESS, State.ERROR_RETRY}))),
                 after=draw(before),
+                retry_delay=delay,
+                retry_delay_max=draw(
+                    st.none() | _DELAYS.map(lambda longest, least=delay: max(least, longest))
+                ),
+                on_lost=draw(st.sampled_from(OnLost)),
             )
         )
     return Plan(draw(_PLAN_NAMES), tasks, draw(st.none() | _PLAN_NAMES.filter(lambda uid: uid != "last")))

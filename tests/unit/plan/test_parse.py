@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from solar_orch.errors import ExitCode, PlanError
 from solar_orch.plan import parse as parse_module
-from solar_orch.plan.model import Plan, Task
+from solar_orch.plan.model import OnLost, Plan, Task
 from solar_orch.plan.parse import parse
 from solar_orch.states import State
 
@@ -33,6 +33,9 @@ tasks:
     timelimit: 30
     timeout: 90.5
     retry: 2
+    retry_delay: 0.5
+    retry_delay_max: 60
+    on_lost: error
     type_limit: 1
     resource_type: download
     weight: -1.5
@@ -83,6 +86,9 @@ def test_a_full_plan() -> None:
                 resource_type="download",
                 weight=-1.5,
                 status=State.SKIPPED,
+                retry_delay=0.5,
+                retry_delay_max=60,
+                on_lost=OnLost.ERROR,
             ),
             Task(name="2", type="echo", args=["hello"], after=["fetch"]),
             Task(name="last one", type="noop", after=["fetch", "2"]),
@@ -265,6 +271,15 @@ def test_plan_uids_that_are_refused(uid: str) -> None:
         ("retry: 1.5", "whole number, not the number 1.5"),
         ("retry: true", "whole number, not true"),
         ("retry: 2147483648", "from 0 to 2147483647"),
+        ("retry_delay: -1", "retry_delay must be a number of seconds from 0 on, not -1"),
+        ("retry_delay: .inf", "not a finite number"),
+        ("retry_delay: 5s", "must be a number, not the string '5s'"),
+        ("retry_delay: false", "must be a number, not false"),
+        ("retry_delay_max: -0.5", "retry_delay_max must be a number of seconds from 0 on, not -0.5"),
+        ("retry_delay_max: []", "must be a number, not a list"),
+        ("on_lost: reruns", "on_lost must be one of rerun, error, not 'reruns'"),
+        ("on_lost: ERROR", "must be one of rerun, error, not 'ERROR'"),
+        ("on_lost: no", "on_lost must be a string, not false; put quotes around it"),
         ("type_limit: 0", "from 1 to"),
         ("resource_type: ''", "must not be empty"),
         ("weight: heavy", "must be a number, not the string 'heavy'"),
@@ -280,10 +295,57 @@ def test_parameters_that_are_refused(parameter: str, part: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("parameters", "delays"),
+    [
+        ("retry: 1", (0, None)),
+        ("retry_delay: null, retry_delay_max: null", (0, None)),
+        ("retry_delay: 0, retry_delay_max: 0", (0, 0)),
+        ("retry_delay: 7200", (7200, None)),
+        ("retry_delay_max: 5", (0, 5)),
+        ("retry_delay_max: 5, retry_delay: 5.0", (5, 5)),
+    ],
+)
+def test_delays_that_are_taken(parameters: str, delays: tuple[float, float | None]) -> None:
+    [task] = parse(f"name: p\ntasks: [{{uid: a, parameters: {{type: cmd, {parameters}}}}}]").tasks
+    assert (task.retry_delay, task.retry_delay_max) == delays
+
+
+@pytest.mark.parametrize(
+    ("parameters", "key", "wrong"),
+    [
+        (
+            "retry_delay: 5, retry_delay_max: 4.5",
+            "retry_delay_max",
+            "must be at least retry_delay, which is 5, not 4.5",
+        ),
+        (
+            "retry_delay_max: 0, retry_delay: 0.1",
+            "retry_delay_max",
+            "must be at least retry_delay, which is 0.1, not 0",
+        ),
+        # What is refused by itself is not compared.
+        ("retry_delay_max: 1, retry_delay: x", "retry_delay", "must be a number, not the string 'x'"),
+        ("retry_delay: 5, retry_delay_max: x", "retry_delay_max", "must be a number, not the string 'x'"),
+    ],
+)
+def test_delays_that_are_refused(parameters: str, key: str, wrong: str) -> None:
+    line = f"- {{uid: a, parameters: {{type: cmd, {parameters}}}}}"
+    column = line.index(f"{key}: ") + len(f"{key}: ") + 1
+    assert the_mistake(f"name: p\ntasks:\n{line}") == (3, column, f"{key} {wrong}")
+
+
+@pytest.mark.parametrize("on_lost", list(OnLost))
+def test_what_becomes_of_a_lost_task_is_taken(on_lost: OnLost) -> None:
+    assert parse(with_parameter(f"on_lost: {on_lost}")).tasks[0].on_lost is on_lost
+
+
+@pytest.mark.parametrize(
     ("key", "hint"),
     [
         ("retries", "; did you mean 'retry'?"),
         ("timelimt", "; did you mean 'timelimit'?"),
+        ("retry-delay", "; did you mean 'retry_delay'?"),
+        ("on-lost", "; did you mean 'on_lost'?"),
         ("after", "; it belongs beside parameters, not under them"),
         ("xyz", ""),
     ],

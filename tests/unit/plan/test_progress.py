@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from solar_orch.plan.model import retry_delay
 from solar_orch.plan.progress import CheckClaim, Dispatch, Expire, Finish, Progress
-from solar_orch.states import DISPATCHABLE, VISITED, State
+from solar_orch.states import DISPATCHABLE, TRANSITIONS, VISITED, State
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,10 @@ class Subject:
     type_limit: int | None = None
     timeout: float | None = None
     dispatched_for: float | None = None
+    retry_delay: float = 0
+    retry_delay_max: float | None = None
+    failures: int = 0
+    ended_for: float | None = None
 
 
 def machine(subjects, edges=(), *, max_inprogress=100, target_limit=1, resend_interval=5.0, now=0.0):
@@ -40,6 +45,13 @@ def machine(subjects, edges=(), *, max_inprogress=100, target_limit=1, resend_in
 
 def run(progress, position, attempt=1, now=0.0):
     progress.changed(position, attempt, State.INPROGRESS, now)
+
+
+def fail(progress, position, attempt, now):
+    """Dispatch an attempt, which fails at once."""
+    assert dispatched(progress.decide(now)) == [position]
+    run(progress, position, attempt, now)
+    progress.changed(position, attempt, State.ERROR_RETRY, now)
 
 
 def dispatched(decisions):
@@ -126,6 +138,26 @@ def test_a_refused_dispatch_frees_its_place():
     assert dispatched(progress.decide(0.0)) == [1]
 
 
+@pytest.mark.parametrize("state", [State.SKIPPED, State.NOOP, State.INPROGRESS])
+def test_a_task_whose_dispatch_was_refused_waits_until_the_cause_arrives(state):
+    progress = machine([Subject(0), Subject(1, State.SKIPPED)], [(1, 0)])
+    assert dispatched(progress.decide(0.0)) == [0]
+    progress.refused(0)
+    assert not progress.finished
+    assert progress.decide(0.0) == []
+    progress.changed(0, int(state == State.INPROGRESS), state, 0.0)
+    assert progress.decide(0.0) == ([] if state == State.INPROGRESS else [Finish(failed=False)])
+
+
+def test_a_place_is_not_lost_with_the_task_that_it_was_for():
+    progress = machine([Subject(0, target="a"), Subject(1, target="a"), Subject(2, target="a")])
+    assert dispatched(progress.decide(0.0)) == [0]
+    run(progress, 0)
+    progress.changed(0, 1, State.SUCCESS, 0.0)
+    progress.changed(1, 0, State.SKIPPED, 0.0)
+    assert dispatched(progress.decide(0.0)) == [2]
+
+
 def test_a_place_let_go_by_one_limit_is_taken_by_the_next():
     # 1 waits for target a; when it is let go its type is full, so 2, which only needs the target, goes.
     subjects = [
@@ -152,27 +184,210 @@ def test_type_limits_of_one_type_may_differ():
     assert dispatched(progress.decide(0.0)) == [0, 2]
 
 
+# -- delays after failures ---------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("base", "ceiling", "failures", "delay"),
+    [
+        (0, None, 1, 0.0),
+        (0, None, 10**9, 0.0),
+        (3, None, 1, 3.0),
+        (3, None, 2, 6.0),
+        (3, None, 5, 48.0),
+        (3, 10, 2, 6.0),
+        (3, 10, 3, 10.0),
+        (3, 3, 7, 3.0),
+        (0.5, None, 3, 2.0),
+        (1, None, 13, 3600.0),
+        (5000, None, 1, 5000.0),
+        (5000, None, 2, 5000.0),
+        (1e300, 1e308, 2**31, 1e308),
+        (5e-324, 1.0, 10**30, 1.0),
+    ],
+)
+def test_the_delay_is_doubled_up_to_its_ceiling(base, ceiling, failures, delay):
+    assert retry_delay(base, ceiling, failures) == delay
+
+
+def test_the_attempt_after_a_failure_waits_longer_each_time():
+    progress = machine([Subject(0, retry_delay=2.0, retry_delay_max=5.0)], resend_interval=1000.0)
+    now = 10.0
+    for attempt, delay in enumerate([2.0, 4.0, 5.0, 5.0], start=1):
+        fail(progress, 0, attempt, now)
+        assert progress.decide(now) == []
+        assert progress.deadline() == now + delay
+        assert progress.decide(now + delay - 0.1) == []
+        now += delay
+
+
+def test_without_a_delay_the_next_attempt_is_made_at_once():
+    progress = machine([Subject(0)])
+    for attempt in (1, 2, 3):
+        fail(progress, 0, attempt, 0.0)
+
+
+@pytest.mark.parametrize(("age", "left"), [(None, 8.0), (3.0, 5.0), (-100.0, 8.0), (8.0, 0.0), (100.0, 0.0)])
+def test_after_a_restart_what_is_left_of_a_delay_counts(age, left):
+    subject = Subject(0, State.ERROR_RETRY, attempt=3, retry_delay=2.0, failures=3, ended_for=age)
+    progress = machine([subject], now=1000.0, resend_interval=1000.0)
+    if left:
+        assert progress.deadline() == 1000.0 + left
+        assert progress.decide(1000.0 + left - 0.1) == []
+    fail(progress, 0, 4, 1000.0 + left)
+    assert progress.decide(1000.0 + left + 15.9) == []
+    assert dispatched(progress.decide(1000.0 + left + 16.0)) == [0]
+
+
+def test_a_delayed_task_takes_no_place():
+    subjects = [
+        Subject(0, target="a", limited_type="t", type_limit=1, retry_delay=9.0, weight=1),
+        Subject(1, target="a"),
+        Subject(2, limited_type="t", type_limit=1),
+    ]
+    progress = machine(subjects, max_inprogress=2)
+    assert dispatched(progress.decide(0.0)) == [0]
+    run(progress, 0)
+    progress.changed(0, 1, State.ERROR_RETRY, 0.0)
+    assert progress.in_progress == 0
+    assert dispatched(progress.decide(0.0)) == [1, 2]
+    # Once its delay has passed it is kept waiting as any other.
+    run(progress, 1)
+    run(progress, 2)
+    assert dispatched(progress.decide(9.0)) == []
+    progress.changed(1, 1, State.SUCCESS, 9.0)
+    progress.changed(2, 1, State.SUCCESS, 9.0)
+    assert dispatched(progress.decide(9.0)) == [0]
+
+
+def test_a_delayed_task_keeps_its_plan_from_being_finished():
+    progress = machine([Subject(0, retry_delay=9.0)])
+    fail(progress, 0, 1, 0.0)
+    assert not progress.finished
+    assert progress.decide(8.9) == []
+    assert dispatched(progress.decide(9.0)) == [0]
+
+
+def test_a_delayed_task_that_cannot_start_anyway_keeps_nobody_waiting():
+    delayed = Subject(1, State.ERROR_RETRY, attempt=1, failures=1, retry_delay=9.0)
+    progress = machine([Subject(0, State.ERROR), delayed], [(1, 0)])
+    assert progress.decide(0.0) == [Finish(failed=True)]
+    # Its predecessor is let count as done before the delay has passed, and after.
+    for now, expected in ((1.0, []), (9.0, [1])):
+        progress = machine([Subject(0, State.ERROR), delayed], [(1, 0)])
+        progress.changed(0, 0, State.NOOP, now)
+        assert dispatched(progress.decide(now)) == expected
+        assert not progress.finished
+
+
+@pytest.mark.parametrize("state", [State.SKIPPED, State.NOOP, State.ERROR])
+def test_steering_a_delayed_task_ends_its_delay(state):
+    progress = machine([Subject(0, retry_delay=9.0)])
+    fail(progress, 0, 1, 0.0)
+    progress.changed(0, 1, state, 1.0)
+    assert progress.decide(1.0) == [Finish(failed=state == State.ERROR)]
+    assert progress.decide(9.0) == [Finish(failed=state == State.ERROR)]
+
+
+def test_a_delayed_task_that_is_to_begin_anew_starts_at_once_and_has_not_failed():
+    progress = machine([Subject(0, retry_delay=9.0)], resend_interval=1000.0)
+    fail(progress, 0, 1, 0.0)
+    progress.changed(0, 1, State.PENDING, 1.0)
+    fail(progress, 0, 2, 1.0)
+    # The timer of attempt 1 is void.
+    assert progress.decide(9.0) == []
+    assert dispatched(progress.decide(10.0)) == [0]
+
+
+def test_an_attempt_that_was_lost_is_no_failure():
+    progress = machine([Subject(0, retry_delay=9.0)], resend_interval=1000.0)
+    fail(progress, 0, 1, 0.0)
+    assert dispatched(progress.decide(9.0)) == [0]
+    run(progress, 0, 2, 9.0)
+    progress.changed(0, 2, State.PENDING, 9.0)
+    fail(progress, 0, 3, 9.0)
+    assert progress.decide(26.9) == []
+    assert dispatched(progress.decide(27.0)) == [0]
+
+
+def test_a_delay_that_passes_while_the_plan_is_stopped_is_over():
+    progress = machine([Subject(0, retry_delay=9.0)])
+    fail(progress, 0, 1, 0.0)
+    assert progress.decide(20.0, wanted=False) == []
+    assert progress.deadline() is None
+    assert dispatched(progress.decide(20.0)) == [0]
+
+
+def test_timers_of_an_attempt_are_void_for_the_next_one():
+    progress = machine([Subject(0, timeout=7.0)], resend_interval=5.0)
+    fail(progress, 0, 1, 0.0)
+    assert dispatched(progress.decide(1.0)) == [0]
+    run(progress, 0, 2, now=1.0)
+    assert progress.decide(5.9) == []
+    assert progress.decide(6.0) == [CheckClaim(0, 2)]
+    assert progress.decide(7.9) == []
+    assert progress.decide(8.0) == [Expire(0, 2, 7.0)]
+
+
 # -- against a model ---------------------------------------------------------------
+
+RESEND = 5
+HOUR = 3600
+
+
+@dataclass
+class Row:
+    """A task as the database has it, and the monotonic times that follow."""
+
+    subject: Subject
+    status: State
+    attempt: int = 0
+    failures: int = 0
+    claimed: bool = False
+    #: By the wall clock; None: unknown.
+    dispatched_at: int = 0
+    ended_at: int | None = None
+    #: From the refusal of its dispatch until its next event.
+    refused: bool = False
+    check_at: int | None = None
+    expire_at: int | None = None
+    retry_at: int | None = None
+
+    def delay(self):
+        subject = self.subject
+        longest = (
+            max(HOUR, subject.retry_delay) if subject.retry_delay_max is None else subject.retry_delay_max
+        )
+        delay = subject.retry_delay
+        for _ in range(self.failures - 1):
+            delay *= 2
+        return min(delay, longest)
 
 
 class Model:
     """Everything is looked at anew each time."""
 
-    def __init__(self, subjects, edges, max_inprogress, target_limit):
-        self.subjects = subjects
-        self.parents = {s.position: [p for c, p in edges if c == s.position] for s in subjects}
-        self.state = {s.position: s.status for s in subjects}
-        self.attempt = {s.position: s.attempt for s in subjects}
+    def __init__(self, rows, edges, max_inprogress, target_limit):
+        self.rows = rows
+        self.parents = [[rows[p] for c, p in edges if c == position] for position in range(len(rows))]
         self.max_inprogress = max_inprogress
         self.target_limit = target_limit
+        self.now = 1000
+        self.wall = 0
 
     def running(self):
-        return [s for s in self.subjects if self.state[s.position] == State.INPROGRESS]
+        return [row for row in self.rows if row.status == State.INPROGRESS]
 
-    def may_start(self, subject):
-        return self.state[subject.position] in DISPATCHABLE and all(
-            self.state[p] in VISITED for p in self.parents[subject.position]
-        )
+    def idle(self):
+        return [row for row in self.rows if row.status != State.INPROGRESS]
+
+    def waits(self, row):
+        parents = self.parents[row.subject.position]
+        return row.status in DISPATCHABLE and all(parent.status in VISITED for parent in parents)
+
+    def may_start(self, row):
+        delayed = row.retry_at is not None and row.retry_at > self.now
+        return self.waits(row) and not row.refused and not delayed
 
     def has_room(self, subject, running):
         same_target = [s for s in running if s.target is not None and s.target == subject.target]
@@ -185,109 +400,260 @@ class Model:
 
     def choose(self):
         chosen = []
-        running = self.running()
-        for subject in sorted(self.subjects, key=lambda s: (-s.weight, s.position)):
-            if self.may_start(subject) and self.has_room(subject, running):
-                chosen.append(subject.position)
-                running.append(subject)
+        running = [row.subject for row in self.running()]
+        for row in sorted(self.rows, key=lambda row: (-row.subject.weight, row.subject.position)):
+            if self.may_start(row) and self.has_room(row.subject, running):
+                chosen.append(row.subject.position)
+                running.append(row.subject)
         return chosen
 
     def finished(self):
-        return not self.running() and not any(self.may_start(s) for s in self.subjects)
+        return not self.running() and not any(self.waits(row) for row in self.rows)
+
+    def failed(self):
+        return any(row.status == State.ERROR for row in self.rows)
+
+    def due(self):
+        """Each check and timeout is told once; a delay that has passed is over."""
+        due = []
+        for row in self.rows:
+            if row.check_at is not None and row.check_at <= self.now:
+                row.check_at = None
+                due.append(CheckClaim(row.subject.position, row.attempt))
+            if row.expire_at is not None and row.expire_at <= self.now:
+                row.expire_at = None
+                due.append(Expire(row.subject.position, row.attempt, row.subject.timeout))
+            if row.retry_at is not None and row.retry_at <= self.now:
+                row.retry_at = None
+        return due
+
+    def times(self):
+        return [t for row in self.rows for t in (row.check_at, row.expire_at, row.retry_at) if t is not None]
+
+    def change(self, row, state):
+        if row.status == State.INPROGRESS:
+            row.ended_at = self.wall
+        elif state == State.PENDING:
+            row.failures = 0
+        row.status = state
+        row.refused = False
+        row.check_at = row.expire_at = row.retry_at = None
+        if state == State.INPROGRESS:
+            row.attempt += 1
+            row.claimed = False
+            row.dispatched_at = self.wall
+            row.ended_at = None
+            row.check_at = self.now + RESEND
+            if row.subject.timeout is not None:
+                row.expire_at = self.now + row.subject.timeout
+        elif state == State.ERROR_RETRY:
+            row.failures += 1
+            self.delay(row, row.delay())
+
+    def delay(self, row, seconds):
+        row.retry_at = self.now + seconds if seconds else None
+
+    def subjects(self):
+        """What the database tells a leader that begins now."""
+        return [
+            replace(
+                row.subject,
+                status=row.status,
+                attempt=row.attempt,
+                claimed=row.claimed,
+                failures=row.failures,
+                dispatched_for=self.wall - row.dispatched_at if row.status == State.INPROGRESS else None,
+                ended_for=None if row.ended_at is None else self.wall - row.ended_at,
+            )
+            for row in self.rows
+        ]
+
+    def restart(self):
+        """Only what was durable is left, and of times what the wall clock says, within bounds."""
+        for row in self.rows:
+            row.refused = False
+            row.check_at = row.expire_at = row.retry_at = None
+            if row.status == State.INPROGRESS:
+                row.check_at = self.now + (RESEND if row.claimed else 0)
+                if row.subject.timeout is not None:
+                    row.expire_at = self.now + self.left(row.subject.timeout, row.dispatched_at)
+            elif row.status == State.ERROR_RETRY:
+                self.delay(row, self.left(row.delay(), row.ended_at))
+
+    def left(self, whole, since):
+        if since is None:
+            return whole
+        _, left, _ = sorted([0, since + whole - self.wall, whole])
+        return left
+
+
+STATES = [State.PENDING] * 6 + [
+    State.SUCCESS,
+    State.SKIPPED,
+    State.ERROR,
+    State.ERROR_RETRY,
+    State.INPROGRESS,
+]
+ENDS = [State.SUCCESS, State.ERROR, State.ERROR_RETRY, State.ERROR_RETRY, State.PENDING, State.SKIPPED]
+
+
+@st.composite
+def rows(draw, position):
+    subject = Subject(
+        position,
+        weight=draw(st.integers(0, 2)),
+        target=draw(st.sampled_from([None, "a", "a", "b"])),
+        limited_type=draw(st.sampled_from(["t", "u"])),
+        type_limit=draw(st.sampled_from([None, None, 1, 2])),
+        timeout=draw(st.sampled_from([None, 3, 40])),
+        retry_delay=draw(st.sampled_from([0, 2, 7])),
+        retry_delay_max=draw(st.sampled_from([None, None, 10])),
+    )
+    row = Row(subject, status=draw(st.sampled_from(STATES)))
+    if row.status in (State.ERROR_RETRY, State.INPROGRESS):
+        row.attempt = row.failures = draw(st.integers(1, 12))
+    return row
 
 
 @st.composite
 def plans(draw):
-    count = draw(st.integers(1, 12))
-    subjects = [
-        Subject(
-            position,
-            status=draw(st.sampled_from([State.PENDING] * 6 + [State.SUCCESS, State.SKIPPED, State.ERROR])),
-            weight=draw(st.integers(0, 2)),
-            target=draw(st.sampled_from([None, "a", "b"])),
-            limited_type=draw(st.sampled_from(["t", "u"])),
-            type_limit=draw(st.sampled_from([None, None, 1, 2])),
-        )
-        for position in range(count)
-    ]
-    edges = [
-        (child, parent) for child in range(count) for parent in range(child) if draw(st.integers(0, 9)) < 3
-    ]
-    return subjects, edges, draw(st.integers(1, 5)), draw(st.integers(1, 2))
+    count = draw(st.integers(1, 10))
+    edges = []
+    for child in range(1, count):
+        parents = draw(st.lists(st.integers(0, child - 1), max_size=2, unique=True))
+        edges += [(child, parent) for parent in parents]
+    tasks = [draw(rows(position)) for position in range(count)]
+    return Model(tasks, edges, draw(st.integers(1, 5)), draw(st.integers(1, 2))), edges
+
+
+def drawn_from(data):
+    return lambda options: data.draw(st.sampled_from(options))
 
 
 class Against(RuleBasedStateMachine):
+    """Each rule draws what it needs; many steps at once are drawn from one seed."""
+
     @initialize(plan=plans())
     def begin(self, plan):
-        subjects, edges, max_inprogress, target_limit = plan
-        self.model = Model(subjects, edges, max_inprogress, target_limit)
+        self.model, self.edges = plan
+        self.restart(0)
+
+    @rule(moved=st.sampled_from([0, 0, -HOUR, HOUR]))
+    def restart(self, moved):
+        """Another leader takes over; the wall clock may have been moved."""
+        self.model.wall += moved
+        self.model.restart()
         self.progress = machine(
-            subjects, edges, max_inprogress=max_inprogress, target_limit=target_limit, resend_interval=1e9
+            self.model.subjects(),
+            self.edges,
+            max_inprogress=self.model.max_inprogress,
+            target_limit=self.model.target_limit,
+            resend_interval=RESEND,
+            now=self.model.now,
         )
 
-    def tell(self, position, state, attempt=None):
-        self.model.state[position] = state
-        if attempt is not None:
-            self.model.attempt[position] = attempt
-        self.progress.changed(position, self.model.attempt[position], state, 0.0)
+    @rule(seconds=st.integers(1, 9))
+    def time_passes(self, seconds):
+        self.model.now += seconds
+        self.model.wall += seconds
 
-    @rule(made=st.data())
-    def dispatch(self, made):
-        expected = self.model.choose()
-        decisions = self.progress.decide(0.0)
-        assert dispatched(decisions) == expected
-        for decision in decisions:
-            if isinstance(decision, Dispatch):
-                assert decision.state == self.model.state[decision.position]
-                self.tell(decision.position, State.INPROGRESS, self.model.attempt[decision.position] + 1)
-        if self.model.finished():
-            failed = State.ERROR in self.model.state.values()
-            assert self.progress.decide(0.0) == [Finish(failed)]
+    @precondition(lambda self: self.model.times())
+    @rule(early=st.booleans())
+    def time_passes_until_something_is_due(self, early):
+        self.time_passes(max(min(self.model.times()) - early - self.model.now, 0))
+
+    @rule(data=st.data(), wanted=st.sampled_from([True, True, True, False]))
+    def decide(self, data, wanted):
+        self.carry_out_decisions(wanted, drawn_from(data))
 
     @precondition(lambda self: self.model.running())
-    @rule(
-        data=st.data(),
-        state=st.sampled_from(
-            [State.SUCCESS, State.SUCCESS, State.ERROR, State.ERROR_RETRY, State.PENDING, State.SKIPPED]
-        ),
-    )
+    @rule(data=st.data(), state=st.sampled_from(ENDS))
     def end(self, data, state):
-        subject = data.draw(st.sampled_from(self.model.running()))
-        self.tell(subject.position, state)
+        """PENDING: it was lost, or handed back."""
+        self.tell(drawn_from(data)(self.model.running()), state)
 
+    @precondition(lambda self: self.model.idle())
     @rule(data=st.data())
     def steer(self, data):
-        idle = [s for s in self.model.subjects if self.model.state[s.position] != State.INPROGRESS]
-        if not idle:
-            return
-        subject = data.draw(st.sampled_from(idle))
-        old = self.model.state[subject.position]
-        steered = {
-            State.PENDING: [State.SKIPPED, State.NOOP],
-            State.ERROR_RETRY: [State.SKIPPED],
-        }.get(old, [State.PENDING])
-        self.tell(subject.position, data.draw(st.sampled_from(steered)))
+        self.steer_one(drawn_from(data))
 
-    @rule(data=st.data())
-    def repeat_old_news(self, data):
-        subject = data.draw(st.sampled_from(self.model.subjects))
-        position = subject.position
-        self.progress.changed(position, self.model.attempt[position] - 1, State.SUCCESS, 0.0)
-        self.progress.changed(position, self.model.attempt[position], self.model.state[position], 0.0)
+    @rule(random=st.randoms(use_true_random=True))
+    def much_happens(self, random):
+        for _ in range(40):
+            chance = random.random()
+            if chance < 0.35:
+                self.carry_out_decisions(random.random() < 0.9, random.choice)
+            elif chance < 0.65 and self.model.running():
+                self.tell(random.choice(self.model.running()), random.choice(ENDS))
+            elif chance < 0.8 and self.model.idle():
+                self.steer_one(random.choice)
+            elif chance < 0.82:
+                self.restart(random.choice([0, -HOUR, HOUR]))
+            else:
+                self.time_passes(random.randint(1, 4))
+            self.agrees()
+
+    def carry_out_decisions(self, wanted, choice):
+        model = self.model
+        expected = model.due()
+        chosen = model.choose() if wanted else []
+        decisions = self.progress.decide(model.now, wanted=wanted)
+        due = [d for d in decisions if isinstance(d, CheckClaim | Expire)]
+        assert sorted(due, key=repr) == sorted(expected, key=repr)
+        assert dispatched(decisions) == chosen
+        over = wanted and not due and not chosen and model.finished()
+        assert [d for d in decisions if isinstance(d, Finish)] == ([Finish(model.failed())] if over else [])
+        # What is due has been told; nobody is to be woken for it again.
+        deadline = self.progress.deadline()
+        assert deadline is None or deadline > model.now
+        for decision in decisions:
+            if isinstance(decision, Dispatch):
+                self.dispatch(decision, choice(["claimed", "sent", "sent", "sent", "refused"]))
+            elif isinstance(decision, CheckClaim):
+                self.check(decision)
+
+    def dispatch(self, decision, outcome):
+        row = self.model.rows[decision.position]
+        assert decision.state == row.status
+        if outcome == "refused":
+            row.refused = True
+            self.progress.refused(decision.position)
+        else:
+            self.tell(row, State.INPROGRESS)
+            row.claimed = outcome == "claimed"
+
+    def check(self, decision):
+        row = self.model.rows[decision.position]
+        if not row.claimed:
+            row.check_at = self.model.now + RESEND
+            self.progress.check_again(decision.position, decision.attempt, self.model.now)
+
+    def steer_one(self, choice):
+        row = choice(self.model.idle())
+        self.tell(row, choice(sorted(TRANSITIONS[row.status] - {State.INPROGRESS})))
+
+    def tell(self, row, state):
+        self.model.change(row, state)
+        position, now = row.subject.position, self.model.now
+        self.progress.changed(position, row.attempt, state, now)
+        # Repeated news, and old news.
+        self.progress.changed(position, row.attempt, state, now)
+        self.progress.changed(position, row.attempt - 1, State.SUCCESS, now)
 
     @invariant()
     def agrees(self):
-        if not hasattr(self, "model"):
-            return
-        assert self.progress.states() == [self.model.state[s.position] for s in self.model.subjects]
+        assert self.progress.states() == [row.status for row in self.model.rows]
         assert self.progress.in_progress == len(self.model.running())
         assert self.progress.finished == self.model.finished()
+        times = self.model.times()
+        deadline = self.progress.deadline()
+        assert not times or (deadline is not None and deadline <= max(min(times), self.model.now))
 
 
 TestAgainstModel = Against.TestCase
 TestAgainstModel.settings = settings(
-    max_examples=200,
-    stateful_step_count=40,
+    max_examples=300,
+    stateful_step_count=50,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
