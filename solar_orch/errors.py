@@ -309,9 +309,15 @@ class DatabaseRefused(SolarError):
 
 
 class DatabaseUnavailable(SolarError):
-    """The database could not be reached or written for as long as was waited."""
+    """The database could not be reached or written for as long as was waited.
 
-    def __init__(self, database: str, problem: str) -> None:
+    :param in_doubt: whether the change may have been made all the same: its commit was not answered,
+        and could not be read back
+    """
+
+    def __init__(self, database: str, problem: str, *, in_doubt: bool = False) -> None:
         self.database = database
         self.problem = problem
-        super().__init__(f"database {database} is not available: {problem}")
+        self.in_doubt = in_doubt
+        doubt = " (whether the last change was made is not known)" if in_doubt else ""
+        super().__init__(f"database {database} is not available: {problem}{doubt}")

@@ -5,6 +5,8 @@ The commands themselves are thin; importing this file imports none of what they 
 
 from __future__ import annotations
 
+import os
+
 import click
 
 from solar_orch import __version__
@@ -39,6 +41,10 @@ def orch(ctx: click.Context, config_files: tuple[str, ...], config_dirs: tuple[s
     Example:
       solar-orch run plan.yaml
     """
+    if os.environ.get("SOLAR_FAULTS"):
+        from solar_orch import faults
+
+        faults.arm(os.environ[faults.VARIABLE])
     ctx.obj = App(config_files, config_dirs)
     ctx.call_on_close(ctx.obj.close)
 

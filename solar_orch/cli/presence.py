@@ -6,6 +6,7 @@ import logging
 import socket
 from typing import TYPE_CHECKING
 
+from solar_orch import faults
 from solar_orch.config import GROUP
 from solar_orch.errors import AddressError
 from solar_orch.executors.address import is_locked
@@ -64,7 +65,9 @@ def hint(app: App, plan_uid: str) -> None:
         client = make_client(app.conf, "scheduler")
         client.send_timeout = _HINT_TIMEOUT
         try:
+            faults.hit("send.hint.before")
             client.next({"plan_uid": plan_uid}, plan_uid)
+            faults.hit("send.hint.after")
         finally:
             client.close(_HINT_TIMEOUT)
     except Exception as error:

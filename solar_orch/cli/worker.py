@@ -11,7 +11,7 @@ from typing import NoReturn
 
 from oslo_config import cfg
 
-from solar_orch import config
+from solar_orch import config, faults
 from solar_orch.errors import ConfigError, ExitCode, SolarError
 from solar_orch.host import Host
 
@@ -33,6 +33,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         conf = config.load(argv, prog=PROG, command_line=True)
         set_up_logging(conf)
+        faults.arm(os.environ.get(faults.VARIABLE))
         Host(conf, workers=conf.worker or None).run()
     except SolarError as error:
         LOG.debug("the error below came from here", exc_info=error)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from solar_orch.config import GROUP
 from solar_orch.store.attempts import Attempts
+from solar_orch.store.claims import Claims
 from solar_orch.store.database import Database
 from solar_orch.store.events import Events
 from solar_orch.store.leases import Leases
@@ -27,6 +28,7 @@ class Store:
         self.database = Database(conf[GROUP].database)
         self.plans = Plans(self.database)
         self.attempts = Attempts(self.database)
+        self.claims = Claims(self.database)
         self.leases = Leases(self.database)
         self.events = Events(self.database)
         self.workers = Workers(self.database)

@@ -1,22 +1,21 @@
-"""Attempts: dispatched by a scheduler, claimed and settled by a tasks worker, watched by both."""
+"""Attempts: dispatched by a scheduler, watched by it, and ended where nobody else can."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from solar_orch.plan.model import OnLost
+from solar_orch.plan.verdict import TIMED_OUT, Verdict, after_failure, after_kill, after_loss
 from solar_orch.states import State
 from solar_orch.store.database import Database, db_now
 from solar_orch.store.instance import instance
 from solar_orch.store.schema import plans, tasks
 from solar_orch.store.transitions import transition
-
-#: Reason of a kill: no result within the task's ``timeout``.
-TIMED_OUT = "timeout"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,18 +31,6 @@ class Dispatch:
     timelimit: float | None
     timeout: float | None
     target: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """An attempt that this process holds."""
-
-    id: int
-    plan_id: int
-    position: int
-    attempt: int
-    retry: int
-    failures: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +80,10 @@ def _led(plan_id: int, epoch: int) -> sa.ColumnElement[bool]:
     )
 
 
+def _this(plan_id: int, position: int, attempt: int) -> tuple[sa.ColumnElement[bool], ...]:
+    return (tasks.c.plan_id == plan_id, tasks.c.position == position, tasks.c.attempt == attempt)
+
+
 _UNCLAIMED = tasks.c.worker.is_(None)
 
 
@@ -101,8 +92,6 @@ class Attempts:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-
-    # -- the scheduler's side ---------------------------------------------------
 
     def dispatch(self, plan_id: int, epoch: int, positions: Mapping[int, State]) -> list[Dispatch]:
         """Record a new attempt of each of these tasks, as the plan's leader.
@@ -142,7 +131,7 @@ class Attempts:
                 made += [_dispatch_of(row) for row in rows]
             return made
 
-        return self._database.write(work)
+        return self._database.write(work, "dispatch")
 
     def unclaimed(self, plan_id: int, attempts: Mapping[int, int]) -> list[Dispatch]:
         """Those of these attempts (position to attempt) that wait to be claimed."""
@@ -182,35 +171,41 @@ class Attempts:
     def lose(self, beat: Beat, lost_limit: int) -> State | None:
         """Declare a claimed attempt lost, unless its beat has moved meanwhile.
 
+        What it was to be killed for is what it ends with.
+
         :param lost_limit: with so many lost attempts the task ends in ERROR, else it is PENDING again
         :return: the new state, or None when nothing was changed
         """
         conditions = (
-            tasks.c.plan_id == beat.plan_id,
-            tasks.c.position == beat.position,
-            tasks.c.attempt == beat.attempt,
+            *_this(beat.plan_id, beat.position, beat.attempt),
             tasks.c.worker == beat.worker,
             tasks.c.beat == beat.beat,
             _led(beat.plan_id, beat.epoch),
         )
-        message = f"attempt {beat.attempt} was lost with its worker {beat.worker}"
-        lost = {"losses": tasks.c.losses + 1, "worker": None, "end_time": db_now()}
+        what = f"attempt {beat.attempt} was lost with its worker {beat.worker}"
 
         def work(connection: Connection) -> State | None:
-            for new, condition, values in (
-                (State.ERROR, tasks.c.losses + 1 >= lost_limit, {**lost, "errmsg": message}),
-                (State.PENDING, tasks.c.losses + 1 < lost_limit, lost),
-            ):
-                if transition(
-                    connection, State.INPROGRESS, new, *conditions, condition, values=values, message=message
-                ):
-                    return new
-            return None
+            row = connection.execute(sa.select(tasks).where(*conditions)).one_or_none()
+            if row is None:
+                return None
+            if row.kill is not None:
+                verdict = after_kill(row.kill, row.failures, row.retry, row.timeout)
+            else:
+                verdict = after_loss(what, OnLost(row.on_lost), row.losses + 1, lost_limit)
+            return _end(
+                connection,
+                verdict,
+                *conditions,
+                message=verdict.errmsg or what,
+                losses=tasks.c.losses + 1,
+                worker=None,
+                lost_workers=sa.func.trim(tasks.c.lost_workers.concat(f" {beat.worker}")),
+            )
 
-        return self._database.write(work)
+        return self._database.write(work, "lose")
 
-    def expire(self, plan_id: int, position: int, attempt: int, errmsg: str) -> bool:
-        """End an attempt that has had no result in time.
+    def expire(self, plan_id: int, epoch: int, position: int, attempt: int, errmsg: str) -> bool:
+        """As the plan's leader: end an attempt that has had no result in time.
 
         One that nobody claimed ends at once.  For a claimed one the wish is
         recorded; its worker reads it with the next heartbeat and settles it
@@ -218,58 +213,67 @@ class Attempts:
 
         :return: whether it ended at once
         """
-        this = (
-            tasks.c.plan_id == plan_id,
-            tasks.c.position == position,
-            tasks.c.attempt == attempt,
-        )
+        conditions = (*_this(plan_id, position, attempt), _led(plan_id, epoch))
 
         def work(connection: Connection) -> bool:
-            for new, condition in (
-                (State.ERROR_RETRY, tasks.c.failures < tasks.c.retry),
-                (State.ERROR, tasks.c.failures >= tasks.c.retry),
-            ):
-                if transition(
-                    connection,
-                    State.INPROGRESS,
-                    new,
-                    *this,
-                    _UNCLAIMED,
-                    condition,
-                    values={"failures": tasks.c.failures + 1, "errmsg": errmsg, "end_time": db_now()},
-                    message=errmsg,
-                ):
-                    return True
-            connection.execute(
-                sa.update(tasks).where(*this, tasks.c.status == State.INPROGRESS).values(kill=TIMED_OUT)
-            )
+            row = connection.execute(sa.select(tasks).where(*conditions)).one_or_none()
+            if row is None:
+                return False
+            verdict = after_failure(row.failures, row.retry, errmsg)
+            if _end(connection, verdict, *conditions, _UNCLAIMED, message=errmsg):
+                return True
+            _wish(connection, *conditions, reason=TIMED_OUT)
             return False
 
-        return self._database.write(work)
+        return self._database.write(work, "expire")
 
-    def refuse(self, plan_uid: str, name: str, attempt: int, errmsg: str) -> bool:
-        """End in ERROR an attempt that cannot be sent to anyone; whether it was still waiting to be."""
+    def kill(self, plan_uid: str, name: str, attempt: int | None, reason: str) -> bool:
+        """Record that the attempt in progress of a task is to be killed; durable when this returns.
+
+        One that nobody claimed ends in ERROR at once.
+
+        :param attempt: only this one; None means whichever is in progress
+        :param reason: becomes the task's error
+        :return: whether there was such an attempt
+        """
         plan = sa.select(plans.c.id).where(plans.c.uid == plan_uid).scalar_subquery()
+        conditions: list[sa.ColumnElement[bool]] = [tasks.c.plan_id == plan, tasks.c.name == name]
+        if attempt is not None:
+            conditions.append(tasks.c.attempt == attempt)
 
         def work(connection: Connection) -> bool:
+            verdict = after_kill(reason, 0, 0, None)
+            if _end(connection, verdict, *conditions, _UNCLAIMED, message=verdict.errmsg):
+                return True
+            return _wish(connection, *conditions, reason=reason)
+
+        return self._database.write(work, "kill")
+
+    def refuse(self, plan_uid: str, name: str, attempt: int, errmsg: str) -> bool:
+        """As the plan's leader: end in ERROR an attempt that cannot be sent to anyone.
+
+        :return: whether it was still waiting to be sent
+        """
+        plan = sa.select(plans.c.id).where(plans.c.uid == plan_uid, plans.c.lease_owner == instance())
+
+        def work(connection: Connection) -> bool:
+            verdict = Verdict(State.ERROR, errmsg, failed=True)
             return bool(
-                transition(
+                _end(
                     connection,
-                    State.INPROGRESS,
-                    State.ERROR,
-                    tasks.c.plan_id == plan,
+                    verdict,
+                    tasks.c.plan_id == plan.scalar_subquery(),
                     tasks.c.name == name,
                     tasks.c.attempt == attempt,
                     _UNCLAIMED,
-                    values={"errmsg": errmsg, "end_time": db_now(), "failures": tasks.c.failures + 1},
                     message=errmsg,
                 )
             )
 
-        return self._database.write(work)
+        return self._database.write(work, "refuse")
 
-    def hand_back_unclaimed(self, plan_id: int, epoch: int) -> int:
-        """Return the attempts that nobody claimed to PENDING; the number of them."""
+    def take_back(self, plan_id: int, epoch: int) -> int:
+        """As the plan's leader: return the attempts that nobody claimed to PENDING; the number of them."""
 
         def work(connection: Connection) -> int:
             return len(
@@ -280,99 +284,43 @@ class Attempts:
                     tasks.c.plan_id == plan_id,
                     _UNCLAIMED,
                     _led(plan_id, epoch),
-                    message="handed back before it was claimed",
+                    message="taken back before it was claimed",
                 )
             )
 
-        return self._database.write(work)
+        return self._database.write(work, "return")
 
-    # -- the tasks side ---------------------------------------------------------
 
-    def claim(self, plan_uid: str, name: str, attempt: int) -> Claim | None:
-        """Take an attempt for this process, once, and only if its plan still wants it.
+def _end(
+    connection: Connection,
+    verdict: Verdict,
+    *conditions: sa.ColumnElement[bool],
+    message: str | None,
+    **values: Any,
+) -> State | None:
+    """End an attempt in progress as the verdict says; the new state, or None if there was none."""
+    moved = transition(
+        connection,
+        State.INPROGRESS,
+        verdict.state,
+        *conditions,
+        values={
+            "errmsg": verdict.errmsg,
+            "failures": tasks.c.failures + int(verdict.failed),
+            "end_time": db_now(),
+            **values,
+        },
+        message=message,
+    )
+    return verdict.state if moved else None
 
-        :return: None when it was claimed before, is not the current one, or is not wanted
-        """
-        plan = sa.select(plans.c.id).where(plans.c.uid == plan_uid, plans.c.wanted.is_(True))
-        statement = (
-            sa.update(tasks)
-            .where(
-                tasks.c.plan_id == plan.scalar_subquery(),
-                tasks.c.name == name,
-                tasks.c.attempt == attempt,
-                tasks.c.status == State.INPROGRESS,
-                _UNCLAIMED,
-            )
-            .values(worker=instance(), beat=1, start_time=db_now())
-            .returning(
-                tasks.c.id,
-                tasks.c.plan_id,
-                tasks.c.position,
-                tasks.c.attempt,
-                tasks.c.retry,
-                tasks.c.failures,
-            )
-        )
-        row = self._database.write(lambda connection: connection.execute(statement).one_or_none())
-        return Claim(*row) if row else None
 
-    def settle(
-        self,
-        claim: Claim,
-        new: State,
-        *,
-        errmsg: str | None = None,
-        output: str | None = None,
-        result: Any = None,
-    ) -> bool:
-        """End an attempt that this process holds, with its outcome.
-
-        :return: False if it does not hold it any more: somebody else ended it first
-        """
-        failed = new in (State.ERROR, State.ERROR_RETRY)
-
-        def work(connection: Connection) -> bool:
-            return bool(
-                transition(
-                    connection,
-                    State.INPROGRESS,
-                    new,
-                    tasks.c.id == claim.id,
-                    tasks.c.attempt == claim.attempt,
-                    tasks.c.worker == instance(),
-                    values={
-                        "end_time": db_now(),
-                        "errmsg": errmsg,
-                        "output": output,
-                        "result": sa.null() if result is None else result,
-                        "failures": tasks.c.failures + (1 if failed else 0),
-                        "worker": None if new == State.PENDING else tasks.c.worker,
-                    },
-                    message=errmsg,
-                )
-            )
-
-        return self._database.write(work)
-
-    def beat(self, claims: Iterable[Claim], *, patience: float) -> dict[int, tuple[int, str | None]]:
-        """Keep the attempts that this process holds alive, all in one statement.
-
-        :param patience: seconds to try for
-        :return: task id to its attempt and the reason why it is to be killed (or None); what is missing is
-            not held any more
-        """
-        ids = [claim.id for claim in claims]
-        statement = (
-            sa.update(tasks)
-            .where(
-                tasks.c.id.in_(ids),
-                tasks.c.worker == instance(),
-                tasks.c.status == State.INPROGRESS,
-            )
-            .values(beat=tasks.c.beat + 1)
-            .returning(tasks.c.id, tasks.c.attempt, tasks.c.kill)
-        )
-        rows: Sequence[Any] = self._database.write(
-            lambda connection: connection.execute(statement).all(), patience=patience
-        )
-        return {row.id: (row.attempt, row.kill) for row in rows}
+def _wish(connection: Connection, *conditions: sa.ColumnElement[bool], reason: str) -> bool:
+    """Have the holder of an attempt kill it; the first wish stands."""
+    statement = (
+        sa.update(tasks)
+        .where(*conditions, tasks.c.status == State.INPROGRESS)
+        .values(kill=sa.func.coalesce(tasks.c.kill, reason))
+        .returning(tasks.c.id)
+    )
+    return connection.execute(statement).first() is not None

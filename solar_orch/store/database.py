@@ -1,29 +1,25 @@
-"""One database: opening it, refusing what is none, and transactions that are tried again."""
+"""One database: opened lazily, and transactions that are tried again."""
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import os
 import random
 import sqlite3
-import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
-from urllib.parse import quote
+from typing import TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy import event, exc
+from sqlalchemy import exc
 from sqlalchemy.engine import URL, Connection, Engine, make_url
-from sqlalchemy.pool import NullPool
 
+from solar_orch import faults
 from solar_orch.errors import ConfigError, DatabaseRefused, DatabaseUnavailable
 from solar_orch.store import schema
-
-LOG = logging.getLogger(__name__)
+from solar_orch.store.commits import Mark, Marks
+from solar_orch.store.sqlite import RESTORE, is_broken, is_passing, make_engine, prepare_file
 
 T = TypeVar("T")
 
@@ -32,8 +28,17 @@ PATIENCE = 10.0
 #: Seconds between tries: doubled from the first to the second, with jitter.
 BACKOFF = (0.002, 0.25)
 
-#: "SLOR" in the header of each SQLite file that is ours (https://sqlite.org/fileformat.html#application_id).
-APPLICATION_ID = 0x534C4F52
+
+class _Away(Exception):  # noqa: N818 - tried again, like a lock
+    """The file that is open does not stand in its place now."""
+
+
+class _Unanswered(Exception):  # noqa: N818 - becomes an answer
+    """A commit failed, or its answer was lost: it may have been made all the same."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+        super().__init__(str(error))
 
 
 class Database:
@@ -61,6 +66,8 @@ class Database:
             raise ConfigError("a database in memory would not be durable; name a file", option="database")
         self._engine: Engine | None = None
         self._pid = 0
+        self._file: tuple[int, int] | None = None
+        self._marks = Marks()
 
     @property
     def name(self) -> str:
@@ -79,7 +86,7 @@ class Database:
         :raises DatabaseRefused: when there is something else at the URL
         :raises DatabaseUnavailable: when it cannot be read
         """
-        connection = self._retried(self._open_snapshot, PATIENCE)
+        connection = self._retried(self._open_snapshot, time.monotonic() + PATIENCE)
         try:
             yield connection
         except exc.DBAPIError as error:
@@ -87,37 +94,49 @@ class Database:
         finally:
             connection.close()
 
-    def write(self, work: Callable[[Connection], T], *, patience: float = PATIENCE) -> T:
+    def write(
+        self, work: Callable[[Connection], T], point: str | None = None, *, patience: float = PATIENCE
+    ) -> T:
         """Run `work` in one write transaction and return its result once that is durable.
 
         Where another writer is in the way, or the database is away for a
         moment, all of `work` is run again, for `patience` seconds at most;
         between tries the calling greenlet sleeps.  `work` must therefore do
-        nothing but change the database.
+        nothing but change the database.  If the answer to a commit is lost,
+        what was done is read back: `work` is never done twice, and never
+        taken for done.
 
+        :param point: name of a commit among ``faults.COMMITS``
         :raises DatabaseRefused: when there is something else at the URL
         :raises DatabaseUnavailable: when it stays locked, full, read-only or away
         """
-
-        def once() -> T:
-            with (
-                self.engine().connect().execution_options(solar_write=True) as connection,
-                connection.begin(),
-            ):
-                return work(connection)
-
-        return self._retried(once, patience)
+        deadline = time.monotonic() + patience
+        if point is not None:
+            faults.hit(f"{point}.before")
+        with self._marks.take() as mark:
+            result = self._retried(lambda: self._commit(work, mark, deadline), deadline)
+        if point is not None:
+            faults.hit(f"{point}.after")
+        return result
 
     def engine(self) -> Engine:
         """The engine, made and the database checked (or created) at the first call.
 
         :raises DatabaseRefused: when there is something else at the URL; it is left untouched
         """
-        if self._engine is None or self._pid != os.getpid():
-            engine = self._make_engine()
-            self._retried(lambda: _check_version(self, engine), PATIENCE)
-            self._engine, self._pid = engine, os.getpid()
-        return self._engine
+        if self._engine is not None and self._pid == os.getpid():
+            found = self._file_in_place()
+            if found == self._file:
+                return self._engine
+            if found is None:
+                raise _Away
+            # Another file was put in its place: what is open is not what others see.
+            self.close()
+        prepare_file(self.name, self.path)
+        engine = make_engine(self.url)
+        self._retried(lambda: self._check_version(engine), time.monotonic() + PATIENCE)
+        self._engine, self._pid, self._file = engine, os.getpid(), self._file_in_place()
+        return engine
 
     def close(self) -> None:
         """Close all connections; the next use opens new ones."""
@@ -125,18 +144,12 @@ class Database:
             self._engine.dispose()
         self._engine = None
 
-    def _make_engine(self) -> Engine:
-        refuse_foreign_file(self)
-        engine = sa.create_engine(
-            self.url.set(query={**self.url.query, "check_same_thread": "false"}),
-            # A writer in the way is waited for by `write`, whose sleep lets other greenlets run.
-            connect_args={"timeout": 0},
-            pool_size=4,
-            max_overflow=-1,
-        )
-        event.listen(engine, "connect", _configure)
-        event.listen(engine, "begin", _begin)
-        return engine
+    def _file_in_place(self) -> tuple[int, int] | None:
+        try:
+            status = os.stat(self.path)
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino
 
     def _open_snapshot(self) -> Connection:
         connection = self.engine().connect()
@@ -149,8 +162,45 @@ class Database:
             raise
         return connection
 
-    def _retried(self, attempt: Callable[[], T], patience: float) -> T:
-        deadline = time.monotonic() + patience
+    def _commit(self, work: Callable[[Connection], T], mark: Mark, deadline: float) -> T:
+        """Do `work` once; if then its commit is not answered, look whether it was made.
+
+        :raises exc.DBAPIError: if it was not made
+        :raises DatabaseUnavailable: if that could not be found out
+        """
+        try:
+            with self.engine().connect().execution_options(solar_write=True) as connection:
+                transaction = connection.begin()
+                try:
+                    result = work(connection)
+                    mark.write(connection)
+                except BaseException:
+                    transaction.rollback()
+                    raise
+                try:
+                    transaction.commit()
+                    faults.hit("answer")
+                except (exc.DBAPIError, faults.Injected) as error:
+                    raise _Unanswered(error) from error
+        except _Unanswered as unanswered:
+            if not self._was_committed(mark, deadline):
+                raise unanswered.error from None
+        return result
+
+    def _was_committed(self, mark: Mark, deadline: float) -> bool:
+        def look() -> bool:
+            connection = self._open_snapshot()
+            try:
+                return mark.is_committed(connection)
+            finally:
+                connection.close()
+
+        try:
+            return self._retried(look, deadline)
+        except DatabaseUnavailable as error:
+            raise DatabaseUnavailable(error.database, error.problem, in_doubt=True) from error
+
+    def _retried(self, attempt: Callable[[], T], deadline: float) -> T:
         pause = BACKOFF[0]
         while True:
             try:
@@ -158,122 +208,28 @@ class Database:
             except exc.DBAPIError as error:
                 if not is_passing(error) or time.monotonic() + pause > deadline:
                     raise self._unavailable(error) from error
+            except _Away:
+                if time.monotonic() + pause > deadline:
+                    raise DatabaseUnavailable(self.name, "the file is not in its place") from None
             time.sleep(pause * random.uniform(0.5, 1.0))
             pause = min(pause * 2, BACKOFF[1])
 
     def _unavailable(self, error: exc.DBAPIError) -> Exception:
         if isinstance(error.orig, sqlite3.IntegrityError):
             return error
-        if getattr(error.orig, "sqlite_errorname", "") in ("SQLITE_NOTADB", "SQLITE_CORRUPT"):
-            return DatabaseRefused(self.name, f"{error.orig}; restore it from a backup")
+        if is_broken(error):
+            return DatabaseRefused(self.name, f"{error.orig}; {RESTORE}")
         return DatabaseUnavailable(self.name, str(error.orig))
 
-
-def is_passing(error: exc.DBAPIError) -> bool:
-    """Whether the same transaction may succeed when it is tried again."""
-    name = getattr(error.orig, "sqlite_errorname", "")
-    return name.startswith(
-        ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_FULL", "SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_IOERR")
-    )
-
-
-def refuse_foreign_file(database: Database) -> None:
-    """Raise DatabaseRefused if the file is there and is no database of ours, without writing to it."""
-    path = database.path
-    try:
-        status = path.stat()
-    except FileNotFoundError:
-        _create_file(database)
-        return
-    except OSError as error:
-        raise DatabaseUnavailable(database.name, str(error)) from error
-    if not stat.S_ISREG(status.st_mode):
-        raise DatabaseRefused(database.name, "not a regular file")
-    if status.st_size == 0:
-        raise DatabaseRefused(
-            database.name,
-            "the file is empty, so whatever it held is gone; "
-            "restore it from a backup, or remove it to start afresh",
-        )
-    try:
-        if _application_id(path) != APPLICATION_ID:
-            raise DatabaseRefused(database.name, "this database holds something else; it was left untouched")
-    except sqlite3.DatabaseError as error:
-        if error.sqlite_errorname == "SQLITE_NOTADB":
+    def _check_version(self, engine: Engine) -> None:
+        with engine.connect() as connection:
+            version = connection.execute(sa.select(schema.schema_version.c.version)).scalar_one()
+        if version != schema.SCHEMA_VERSION:
             raise DatabaseRefused(
-                database.name, "this is no SQLite database; it was left untouched"
-            ) from error
-        raise DatabaseUnavailable(database.name, str(error)) from error
-
-
-def _application_id(path: Path) -> int:
-    """Read from the file's header, by SQLite itself and without a lock.
-
-    The file must not be opened by anyone else in this process: closing it
-    would drop the locks of all of the process's connections
-    (https://sqlite.org/howtocorrupt.html, 2.2), and the next process to
-    leave the database would then delete the journal under them.
-    """
-    uri = f"file:{quote(str(path.absolute()))}?mode=ro&immutable=1"
-    with contextlib.closing(sqlite3.connect(uri, uri=True)) as connection:
-        return int(connection.execute("PRAGMA application_id").fetchone()[0])
-
-
-def _create_file(database: Database) -> None:
-    """Make the database beside its place and link it there, so that nobody ever meets half of one."""
-    parent = database.path.parent
-    fresh = parent / f".{database.path.name}.{os.getpid()}.new"
-    try:
-        parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        fresh.unlink(missing_ok=True)
-        os.close(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW, 0o600))
-        _write_schema(fresh)
-        try:
-            os.link(fresh, database.path)
-        except FileExistsError:
-            LOG.debug("%s was made by another process meanwhile", database.path)
-        finally:
-            fresh.unlink()
-    except (OSError, exc.DBAPIError) as error:
-        raise DatabaseUnavailable(database.name, f"it cannot be made: {error}") from error
-
-
-def _write_schema(path: Path) -> None:
-    engine = sa.create_engine(URL.create("sqlite", database=str(path)), poolclass=NullPool)
-    event.listen(engine, "connect", _configure)
-    event.listen(engine, "begin", _begin)
-    with engine.connect().execution_options(solar_write=True) as connection, connection.begin():
-        connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
-        schema.METADATA.create_all(connection)
-        connection.execute(schema.schema_version.insert().values(version=schema.SCHEMA_VERSION))
-    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as raw:
-        # Kept in the file; closing the last connection leaves no -wal beside it.
-        raw.execute("PRAGMA journal_mode = WAL").fetchall()
-
-
-def _configure(connection: Any, _record: Any) -> None:
-    # Transactions are begun by `_begin`, not by the driver's guess.
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA foreign_keys = ON")
-    cursor.execute("PRAGMA synchronous = FULL")
-    cursor.close()
-
-
-def _begin(connection: Connection) -> None:
-    write = connection.get_execution_options().get("solar_write")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
-
-
-def _check_version(database: Database, engine: Engine) -> None:
-    with engine.connect() as connection:
-        version = connection.execute(sa.select(schema.schema_version.c.version)).scalar_one()
-    if version != schema.SCHEMA_VERSION:
-        raise DatabaseRefused(
-            database.name,
-            f"its schema has version {version}, this program needs "
-            f"{schema.SCHEMA_VERSION}; it was left untouched",
-        )
+                self.name,
+                f"its schema has version {version}, this program needs "
+                f"{schema.SCHEMA_VERSION}; it was left untouched",
+            )
 
 
 def db_now() -> sa.ColumnElement[float]:

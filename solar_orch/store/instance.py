@@ -25,6 +25,11 @@ def instance() -> str:
     return _of_pid[pid]
 
 
+def is_of_this_machine(other: str) -> bool:
+    """Whether that instance was, or is, a process that can be seen from here."""
+    return other.rsplit(":", 3)[1:2] == [_machine()]
+
+
 def is_known_dead(other: str) -> bool:
     """Whether the process of that instance is certainly gone.
 

@@ -27,6 +27,7 @@ class Lease:
 class Led:
     """A plan that this process leads: under which epoch, and how often it was steered."""
 
+    uid: str
     epoch: int
     revision: int
     wanted: bool
@@ -53,12 +54,13 @@ class Leases:
 
     def mine(self) -> dict[int, Led]:
         """The plans that this process leads, by id."""
-        query = sa.select(plans.c.id, plans.c.lease_epoch, plans.c.revision, plans.c.wanted).where(
-            plans.c.lease_owner == instance()
-        )
+        query = sa.select(
+            plans.c.id, plans.c.uid, plans.c.lease_epoch, plans.c.revision, plans.c.wanted
+        ).where(plans.c.lease_owner == instance())
         with self._database.read() as connection:
             return {
-                row.id: Led(row.lease_epoch, row.revision, row.wanted) for row in connection.execute(query)
+                row.id: Led(row.uid, row.lease_epoch, row.revision, row.wanted)
+                for row in connection.execute(query)
             }
 
     def acquire(self, lease: Lease) -> int | None:
@@ -74,7 +76,9 @@ class Leases:
             .values(lease_owner=instance(), lease_epoch=lease.epoch + 1, lease_beat=0, lease_since=db_now())
             .returning(plans.c.lease_epoch)
         )
-        return self._database.write(lambda connection: connection.execute(statement).scalar_one_or_none())
+        return self._database.write(
+            lambda connection: connection.execute(statement).scalar_one_or_none(), "acquire"
+        )
 
     def renew(self, *, patience: float) -> dict[int, int]:
         """Let the beat of all leases of this process go on; plan id to epoch of those it still has."""
@@ -84,7 +88,9 @@ class Leases:
             .values(lease_beat=plans.c.lease_beat + 1)
             .returning(plans.c.id, plans.c.lease_epoch)
         )
-        rows = self._database.write(lambda connection: connection.execute(statement).all(), patience=patience)
+        rows = self._database.write(
+            lambda connection: connection.execute(statement).all(), "renew", patience=patience
+        )
         return {row.id: row.lease_epoch for row in rows}
 
     def release(self, plan_id: int, epoch: int) -> None:
@@ -94,4 +100,4 @@ class Leases:
             .where(plans.c.id == plan_id, plans.c.lease_owner == instance(), plans.c.lease_epoch == epoch)
             .values(lease_owner=None, lease_since=None)
         )
-        self._database.write(lambda connection: connection.execute(statement))
+        self._database.write(lambda connection: connection.execute(statement), "release")

@@ -48,7 +48,9 @@ class Log:
             )
             .returning(log_items.c.id)
         )
-        return int(self._database.write(lambda connection: connection.execute(statement).scalar_one()))
+        return int(
+            self._database.write(lambda connection: connection.execute(statement).scalar_one(), "stage")
+        )
 
     def staged(self) -> list[dict[str, Any]]:
         """The changes that are still to be made, oldest first; ``state`` is ``staged`` or ``error``."""
@@ -78,7 +80,7 @@ class Log:
         """
         entered = 0
         while self._is_behind():
-            read, outcomes = self._database.write(_enter_batch)
+            read, outcomes = self._database.write(_enter_batch, "log")
             entered += outcomes
             if read < _BATCH:
                 break

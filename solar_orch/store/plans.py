@@ -12,10 +12,11 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from solar_orch.errors import PlanExists, UnknownPlan
-from solar_orch.plan.model import Plan, Task
+from solar_orch.plan.model import OnLost, Plan, Task
 from solar_orch.plan.report import Outcome
 from solar_orch.states import DISPATCHABLE, PlanStatus, State
 from solar_orch.store.database import Database, db_now
+from solar_orch.store.instance import instance
 from solar_orch.store.schema import edges, events, plans, tasks
 from solar_orch.store.transitions import transition
 
@@ -54,8 +55,13 @@ class TaskState:
     limited_type: str
     type_limit: int | None
     timeout: float | None
+    retry_delay: float
+    retry_delay_max: float | None
+    failures: int
     #: Seconds since the attempt in progress was dispatched, by the database's clock; else None.
     dispatched_for: float | None
+    #: Seconds since the last attempt ended, by the database's clock; else None.
+    ended_for: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +147,7 @@ class Plans:
                 connection.execute(edges.insert(), rows)
             return uid
 
-        return self._database.write(work)
+        return self._database.write(work, "create")
 
     def get(self, uid: str) -> PlanRow:
         """The plan with this uid; ``last`` stands for the one made last.
@@ -177,7 +183,11 @@ class Plans:
                 sa.func.coalesce(tasks.c.resource_type, tasks.c.type),
                 tasks.c.type_limit,
                 tasks.c.timeout,
+                tasks.c.retry_delay,
+                tasks.c.retry_delay_max,
+                tasks.c.failures,
                 db_now() - tasks.c.dispatched_at,
+                db_now() - tasks.c.end_time,
             )
             .where(tasks.c.plan_id == plan_id)
             .order_by(tasks.c.position)
@@ -222,7 +232,12 @@ class Plans:
         """As the leader: record that nothing runs and nothing more can, and release the lease."""
         statement = (
             sa.update(plans)
-            .where(plans.c.id == plan_id, plans.c.lease_epoch == epoch, plans.c.wanted.is_(True))
+            .where(
+                plans.c.id == plan_id,
+                plans.c.lease_owner == instance(),
+                plans.c.lease_epoch == epoch,
+                plans.c.wanted.is_(True),
+            )
             .values(
                 wanted=False,
                 status=PlanStatus.FAILED if failed else PlanStatus.FINISHED,
@@ -231,7 +246,9 @@ class Plans:
             )
             .returning(plans.c.id)
         )
-        return self._database.write(lambda connection: connection.execute(statement).first() is not None)
+        return self._database.write(
+            lambda connection: connection.execute(statement).first() is not None, "finish"
+        )
 
     def task(self, plan_id: int, name: str) -> dict[str, Any] | None:
         """All columns of one task, or None."""
@@ -335,7 +352,7 @@ class Plans:
             )
             return self._get(connection, row.uid)
 
-        return self._database.write(work)
+        return self._database.write(work, "want")
 
     def _end_running(self, uid: str, new: State) -> PlanRow:
         def work(connection: Connection) -> PlanRow:
@@ -359,7 +376,7 @@ class Plans:
                 )
             return self._get(connection, row.uid)
 
-        return self._database.write(work)
+        return self._database.write(work, "stop")
 
 
 def _batches(rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
@@ -385,6 +402,9 @@ def _task_values(plan_id: int, position: int, task: Task) -> dict[str, Any]:
         "timelimit": task.timelimit,
         "timeout": task.timeout,
         "retry": task.retry,
+        "retry_delay": task.retry_delay,
+        "retry_delay_max": task.retry_delay_max,
+        "on_lost": task.on_lost,
         "type_limit": task.type_limit,
         "resource_type": task.resource_type,
         "weight": task.weight,
@@ -402,6 +422,9 @@ def _task_of(row: Any) -> Task:
         timelimit=row.timelimit,
         timeout=row.timeout,
         retry=row.retry,
+        retry_delay=row.retry_delay,
+        retry_delay_max=row.retry_delay_max,
+        on_lost=OnLost(row.on_lost),
         type_limit=row.type_limit,
         resource_type=row.resource_type,
         weight=row.weight,

@@ -1,7 +1,7 @@
 """The tables.
 
-``SCHEMA_VERSION`` is raised with every change here, together with a step in
-``migrations.py``.
+``SCHEMA_VERSION`` is raised with every change here; a database of another
+version is refused.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 METADATA = MetaData()
 
@@ -67,6 +67,9 @@ tasks = Table(
     Column("timelimit", Float),
     Column("timeout", Float),
     Column("retry", Integer, nullable=False),
+    Column("retry_delay", Float, nullable=False),
+    Column("retry_delay_max", Float),
+    Column("on_lost", String(8), nullable=False),
     Column("type_limit", Integer),
     Column("resource_type", String),
     Column("weight", Float, nullable=False),
@@ -76,6 +79,8 @@ tasks = Table(
     # How many attempts failed, and how many were lost, since the task was last reset.
     Column("failures", Integer, nullable=False, default=0),
     Column("losses", Integer, nullable=False, default=0),
+    # Who had claimed the attempts that were lost, apart by spaces: what they started must be gone first.
+    Column("lost_workers", Text, nullable=False, default=""),
     Column("errmsg", Text),
     # Of the attempt now in progress: who claimed it, the beat that keeps it alive, a wish to kill it.
     Column("worker", String(64)),
@@ -178,4 +183,14 @@ cursors = Table(
     METADATA,
     Column("name", String(64), primary_key=True),
     Column("event_id", Integer, nullable=False),
+)
+
+#: The latest commit of each process: tells whether one whose answer was lost was made.
+commits = Table(
+    "commits",
+    METADATA,
+    Column("slot", String(80), primary_key=True),
+    Column("number", Integer, nullable=False),
+    Column("at", Float, nullable=False),
+    sqlite_with_rowid=False,
 )

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.engine import Connection
 
 from solar_orch.store.database import Database, db_now
 from solar_orch.store.instance import instance
@@ -51,21 +50,12 @@ class Workers:
                 set_={"beat": workers.c.beat + 1, "beat_at": db_now(), "address": address},
             )
         )
-        self._database.write(lambda connection: connection.execute(statement), patience=patience)
+        self._database.write(lambda connection: connection.execute(statement), "presence", patience=patience)
 
     def leave(self, name: str) -> None:
         """Say that this process has stopped running the worker."""
         statement = sa.delete(workers).where(workers.c.instance == instance(), workers.c.name == name)
-        self._database.write(lambda connection: connection.execute(statement), patience=1.0)
-
-    def forget(self, older_than: float) -> int:
-        """Remove workers without a beat for `older_than` seconds; the number of them."""
-        statement = sa.delete(workers).where(workers.c.beat_at < db_now() - older_than)
-
-        def work(connection: Connection) -> int:
-            return connection.execute(statement).rowcount
-
-        return self._database.write(work)
+        self._database.write(lambda connection: connection.execute(statement), "leave", patience=1.0)
 
     def all(self, name: str | None = None) -> list[WorkerRow]:
         """Those registered, the freshest first."""

@@ -3,10 +3,13 @@
 import pytest
 
 from solar_orch.errors import PlanExists, UnknownPlan
-from solar_orch.plan.model import Plan, Task
+from solar_orch.plan.model import OnLost, Plan, Task
+from solar_orch.plan.verdict import TIMED_OUT, Verdict, after_failure
 from solar_orch.states import PlanStatus, State
-from solar_orch.store import Store, attempts, leases, transitions, workers
-from solar_orch.store.attempts import TIMED_OUT
+from solar_orch.store import Store, attempts, claims, leases, plans, transitions, workers
+from solar_orch.store.claims import Standing
+
+SUCCESS = Verdict(State.SUCCESS)
 
 
 @pytest.fixture
@@ -14,7 +17,7 @@ def acting_as(monkeypatch):
     """Take another process's name."""
 
     def take(name):
-        for module in (attempts, leases, transitions, workers):
+        for module in (attempts, claims, leases, plans, transitions, workers):
             monkeypatch.setattr(module, "instance", lambda: name)
 
     take("one")
@@ -34,6 +37,10 @@ def dispatch(store, plan, position=0, state=State.PENDING):
     return store.attempts.dispatch(row.id, epoch, {position: state})
 
 
+def lead(plan):
+    return plan[0].id, plan[1]
+
+
 def status(store, plan, position=0):
     return store.plans.tasks(plan[0].id)[position]["status"]
 
@@ -43,11 +50,11 @@ def test_an_attempt_is_dispatched_claimed_and_settled_once(store, plan):
     (sent,) = dispatch(store, plan)
     assert (sent.name, sent.type, sent.args, sent.attempt) == ("a", "cmd", ["x"], 1)
     assert dispatch(store, plan) == []
-    claim = store.attempts.claim(uid, "a", 1)
+    claim = store.claims.claim(uid, "a", 1)
     assert claim is not None
-    assert store.attempts.claim(uid, "a", 1) is None
-    assert store.attempts.settle(claim, State.SUCCESS, output="o", result=[1])
-    assert not store.attempts.settle(claim, State.ERROR, errmsg="late")
+    assert store.claims.claim(uid, "a", 1) is None
+    assert store.claims.settle(claim, SUCCESS, output="o", result=[1]).counts
+    assert store.claims.settle(claim, after_failure(0, 0, "late")) == Standing(False, State.SUCCESS, 1)
     row = store.plans.tasks(plan[0].id)[0]
     assert (row["status"], row["output"], row["result"], row["errmsg"]) == ("SUCCESS", "o", [1], None)
     assert [(e.old, e.new) for e in store.events.after(plan[0].id, 0)] == [
@@ -58,9 +65,9 @@ def test_an_attempt_is_dispatched_claimed_and_settled_once(store, plan):
 
 def test_a_wrong_attempt_or_an_unwanted_plan_is_not_claimed(store, plan):
     dispatch(store, plan)
-    assert store.attempts.claim(plan[0].uid, "a", 2) is None
+    assert store.claims.claim(plan[0].uid, "a", 2) is None
     store.plans.pause(plan[0].uid)
-    assert store.attempts.claim(plan[0].uid, "a", 1) is None
+    assert store.claims.claim(plan[0].uid, "a", 1) is None
     assert status(store, plan) == State.PENDING
 
 
@@ -71,7 +78,7 @@ def test_who_lost_the_lease_dispatches_nothing(store, plan, acting_as):
     acting_as("one")
     assert dispatch(store, plan) == []
     assert store.leases.renew(patience=1) == {}
-    assert store.attempts.hand_back_unclaimed(plan[0].id, plan[1]) == 0
+    assert store.attempts.take_back(plan[0].id, plan[1]) == 0
 
 
 def test_a_lease_that_moved_is_not_taken(store, plan, acting_as):
@@ -86,28 +93,28 @@ def test_a_lease_that_moved_is_not_taken(store, plan, acting_as):
 def test_somebody_elses_claim_is_not_settled(store, plan, acting_as):
     dispatch(store, plan)
     acting_as("worker")
-    claim = store.attempts.claim(plan[0].uid, "a", 1)
+    claim = store.claims.claim(plan[0].uid, "a", 1)
     acting_as("other")
-    assert not store.attempts.settle(claim, State.SUCCESS)
-    assert store.attempts.beat([claim], patience=1) == {}
+    assert not store.claims.settle(claim, SUCCESS).counts
+    assert store.claims.beat([claim], patience=1) == {}
     assert status(store, plan) == State.INPROGRESS
 
 
 def test_an_attempt_is_lost_only_while_its_beat_stands_still(store, plan):
     dispatch(store, plan)
-    claim = store.attempts.claim(plan[0].uid, "a", 1)
+    claim = store.claims.claim(plan[0].uid, "a", 1)
     (seen,) = store.attempts.running()
-    store.attempts.beat([claim], patience=1)
+    store.claims.beat([claim], patience=1)
     assert store.attempts.lose(seen, lost_limit=3) is None
     (seen,) = store.attempts.running()
     assert store.attempts.lose(seen, lost_limit=3) == State.PENDING
-    assert not store.attempts.settle(claim, State.SUCCESS)
+    assert not store.claims.settle(claim, SUCCESS).counts
 
 
 def test_too_many_lost_attempts_are_an_error(store, plan):
     for attempt in (1, 2):
         dispatch(store, plan)
-        store.attempts.claim(plan[0].uid, "a", attempt)
+        store.claims.claim(plan[0].uid, "a", attempt)
         new = store.attempts.lose(store.attempts.running()[0], lost_limit=2)
     assert new == State.ERROR
     assert "lost" in store.plans.tasks(plan[0].id)[0]["errmsg"]
@@ -115,13 +122,13 @@ def test_too_many_lost_attempts_are_an_error(store, plan):
 
 def test_an_unclaimed_attempt_expires_at_once_a_claimed_one_by_its_worker(store, plan):
     dispatch(store, plan)
-    assert store.attempts.expire(plan[0].id, 0, 1, "too late")
+    assert store.attempts.expire(*lead(plan), 0, 1, "too late")
     assert status(store, plan) == State.ERROR_RETRY
     dispatch(store, plan, state=State.ERROR_RETRY)
-    claim = store.attempts.claim(plan[0].uid, "a", 2)
-    assert not store.attempts.expire(plan[0].id, 0, 2, "too late")
+    claim = store.claims.claim(plan[0].uid, "a", 2)
+    assert not store.attempts.expire(*lead(plan), 0, 2, "too late")
     assert status(store, plan) == State.INPROGRESS
-    assert store.attempts.beat([claim], patience=1) == {claim.id: (2, TIMED_OUT)}
+    assert store.claims.beat([claim], patience=1) == {claim.id: (2, TIMED_OUT)}
 
 
 def test_stop_skips_what_was_not_claimed(store, plan):
@@ -129,14 +136,14 @@ def test_stop_skips_what_was_not_claimed(store, plan):
     store.plans.stop(plan[0].uid)
     assert [t["status"] for t in store.plans.tasks(plan[0].id)] == ["SKIPPED", "SKIPPED"]
     assert store.plans.get(plan[0].uid).status == PlanStatus.STOPPED
-    assert store.attempts.claim(plan[0].uid, "a", 1) is None
+    assert store.claims.claim(plan[0].uid, "a", 1) is None
 
 
 def test_stop_lets_what_runs_end(store, plan):
     dispatch(store, plan)
-    claim = store.attempts.claim(plan[0].uid, "a", 1)
+    claim = store.claims.claim(plan[0].uid, "a", 1)
     store.plans.stop(plan[0].uid)
-    assert store.attempts.settle(claim, State.SUCCESS)
+    assert store.claims.settle(claim, SUCCESS).counts
     assert [t["status"] for t in store.plans.tasks(plan[0].id)] == ["SUCCESS", "SKIPPED"]
 
 
@@ -176,8 +183,8 @@ def test_the_model_comes_back_as_it_was_written(store):
 
 def end(store, plan, position, name, new, attempt=1, state=State.PENDING):
     dispatch(store, plan, position, state)
-    claim = store.attempts.claim(plan[0].uid, name, attempt)
-    assert store.attempts.settle(claim, new, errmsg="bad" if new != State.SUCCESS else None)
+    claim = store.claims.claim(plan[0].uid, name, attempt)
+    assert store.claims.settle(claim, Verdict(new, "bad" if new != State.SUCCESS else None)).counts
 
 
 def test_each_outcome_is_entered_once(store, plan):
@@ -191,7 +198,7 @@ def test_each_outcome_is_entered_once(store, plan):
 
 def test_attempts_that_were_handed_back_have_no_outcome(store, plan):
     dispatch(store, plan)
-    store.attempts.hand_back_unclaimed(*[plan[0].id, plan[1]])
+    store.attempts.take_back(*[plan[0].id, plan[1]])
     assert store.log.catch_up() == 0
 
 
@@ -233,7 +240,6 @@ def test_workers_come_and_go(store, acting_as):
     assert all(0 <= w.age < 60 for w in store.workers.all())
     store.workers.leave("tasks")
     assert [w.instance for w in store.workers.all()] == ["one"]
-    assert store.workers.forget(older_than=-1) == 1
 
 
 def test_two_stores_see_each_other(conf, store):
@@ -249,5 +255,90 @@ def test_an_attempt_that_cannot_be_sent_ends_in_error(store, plan):
     assert store.attempts.refuse(plan[0].uid, "a", 1, "too large")
     assert store.plans.tasks(plan[0].id)[0]["errmsg"] == "too large"
     dispatch(store, plan, 1)
-    store.attempts.claim(plan[0].uid, "b.run", 1)
+    store.claims.claim(plan[0].uid, "b.run", 1)
     assert not store.attempts.refuse(plan[0].uid, "b.run", 1, "too late")
+
+
+# -- what was to be killed, and what must not be run again --------------------------------
+
+
+def test_a_kill_is_recorded_and_read_with_the_heartbeat(store, plan):
+    uid = plan[0].uid
+    assert not store.attempts.kill(uid, "a", None, "not today")
+    dispatch(store, plan)
+    claim = store.claims.claim(uid, "a", 1)
+    assert not store.attempts.kill(uid, "a", 2, "another attempt")
+    assert store.attempts.kill(uid, "a", 1, "not today")
+    assert store.attempts.kill(uid, "a", None, "too late: the first reason stands")
+    assert store.claims.beat([claim], patience=1) == {claim.id: (1, "not today")}
+
+
+def test_what_nobody_has_claimed_is_killed_at_once(store, plan):
+    dispatch(store, plan)
+    assert store.attempts.kill(plan[0].uid, "a", None, "not today")
+    row = store.plans.tasks(plan[0].id)[0]
+    assert (row["status"], row["errmsg"]) == ("ERROR", "not today")
+    assert store.claims.claim(plan[0].uid, "a", 1) is None
+
+
+@pytest.mark.parametrize("end", ["lose", "hand back"])
+@pytest.mark.parametrize(("reason", "state"), [("not today", "ERROR"), (TIMED_OUT, "ERROR_RETRY")])
+def test_what_was_to_be_killed_is_not_run_again_though_its_worker_went(store, plan, end, reason, state):
+    dispatch(store, plan)
+    claim = store.claims.claim(plan[0].uid, "a", 1)
+    store.attempts.kill(plan[0].uid, "a", 1, reason)
+    if end == "lose":
+        assert store.attempts.lose(store.attempts.running()[0], lost_limit=9) == state
+    else:
+        assert store.claims.hand_back(claim, "the worker stops") == Standing(True, State(state), 1)
+    row = store.plans.tasks(plan[0].id)[0]
+    assert (row["status"], row["failures"]) == (state, 1)
+
+
+@pytest.mark.parametrize("end", ["lose", "hand back"])
+def test_a_task_that_must_not_run_twice_ends_in_error(store, acting_as, end):
+    uid = store.plans.create(Plan("p", [Task("a", "cmd", on_lost=OnLost.ERROR, retry=5)]), wanted=True)
+    epoch = store.leases.acquire(store.leases.open()[0])
+    store.attempts.dispatch(1, epoch, {0: State.PENDING})
+    claim = store.claims.claim(uid, "a", 1)
+    if end == "lose":
+        assert store.attempts.lose(store.attempts.running()[0], lost_limit=9) == State.ERROR
+    else:
+        assert store.claims.hand_back(claim, "the worker stops").status == State.ERROR
+    assert store.plans.tasks(1)[0]["errmsg"].endswith("it is not run again (on_lost: error)")
+
+
+def test_a_claim_tells_under_whom_earlier_attempts_were_lost(store, plan, acting_as):
+    for attempt, name in enumerate(("h:m:1:a", "h:m:2:b"), 1):
+        acting_as("one")
+        dispatch(store, plan)
+        acting_as(name)
+        assert len(store.claims.claim(plan[0].uid, "a", attempt).lost_workers) == attempt - 1
+        acting_as("one")
+        store.attempts.lose(store.attempts.running()[0], lost_limit=9)
+    dispatch(store, plan)
+    assert store.claims.claim(plan[0].uid, "a", 3).lost_workers == ("h:m:1:a", "h:m:2:b")
+
+
+def test_a_claim_of_which_the_answer_was_lost_is_given_back(store, plan, acting_as):
+    dispatch(store, plan)
+    store.claims.claim(plan[0].uid, "a", 1)
+    acting_as("other")
+    assert not store.claims.disclaim(plan[0].uid, "a", 1)
+    acting_as("one")
+    assert store.claims.disclaim(plan[0].uid, "a", 1)
+    assert status(store, plan) == State.PENDING
+
+
+def test_who_lost_the_lease_changes_nothing(store, plan, acting_as):
+    dispatch(store, plan)
+    old = plan[1]
+    acting_as("two")
+    (lease,) = store.leases.open()
+    store.leases.acquire(lease)
+    acting_as("one")
+    assert not store.attempts.expire(plan[0].id, old, 0, 1, "too late")
+    assert not store.attempts.refuse(plan[0].uid, "a", 1, "too large")
+    assert not store.plans.finish(plan[0].id, old, failed=False)
+    store.leases.release(plan[0].id, old)
+    assert (status(store, plan), store.plans.get("last").lease_owner) == (State.INPROGRESS, "two")

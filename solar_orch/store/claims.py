@@ -1,0 +1,204 @@
+"""Claims: attempts that a tasks worker holds, from the claim to the outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from solar_orch.plan.model import OnLost
+from solar_orch.plan.verdict import Verdict, after_interruption, after_kill
+from solar_orch.states import State
+from solar_orch.store.database import Database, db_now
+from solar_orch.store.instance import instance
+from solar_orch.store.schema import plans, tasks
+from solar_orch.store.transitions import transition
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """An attempt that this process holds."""
+
+    id: int
+    plan_id: int
+    position: int
+    attempt: int
+    retry: int
+    failures: int
+    #: The instances whose attempts of this task were lost.
+    lost_workers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How the task of a claim stands after an attempt to end it."""
+
+    #: Whether the attempt was ended by this, and not by somebody else before.
+    counts: bool
+    status: State | None
+    #: The task's latest attempt; None if the task is gone.
+    attempt: int | None
+
+
+class Claims:
+    """All methods block on the database and raise what ``Database`` raises."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def claim(self, plan_uid: str, name: str, attempt: int) -> Claim | None:
+        """Take an attempt for this process, once, and only if its plan still wants it.
+
+        :return: None when it was claimed before, is not the current one, or is not wanted
+        """
+        plan = sa.select(plans.c.id).where(plans.c.uid == plan_uid, plans.c.wanted.is_(True))
+        statement = (
+            sa.update(tasks)
+            .where(
+                tasks.c.plan_id == plan.scalar_subquery(),
+                tasks.c.name == name,
+                tasks.c.attempt == attempt,
+                tasks.c.status == State.INPROGRESS,
+                tasks.c.worker.is_(None),
+            )
+            .values(worker=instance(), beat=1, start_time=db_now())
+            .returning(
+                tasks.c.id,
+                tasks.c.plan_id,
+                tasks.c.position,
+                tasks.c.attempt,
+                tasks.c.retry,
+                tasks.c.failures,
+                tasks.c.lost_workers,
+            )
+        )
+        row = self._database.write(lambda connection: connection.execute(statement).one_or_none(), "claim")
+        if row is None:
+            return None
+        return Claim(
+            id=row.id,
+            plan_id=row.plan_id,
+            position=row.position,
+            attempt=row.attempt,
+            retry=row.retry,
+            failures=row.failures,
+            lost_workers=tuple(row.lost_workers.split()),
+        )
+
+    def settle(
+        self,
+        claim: Claim,
+        verdict: Verdict,
+        *,
+        output: str | None = None,
+        result: Any = None,
+    ) -> Standing:
+        """End an attempt that this process holds, with its outcome."""
+
+        def work(connection: Connection) -> Standing:
+            return _ended(connection, claim, verdict, verdict.errmsg, output=output, result=result)
+
+        return self._database.write(work, "settle")
+
+    def hand_back(self, claim: Claim, why: str, *, output: str | None = None) -> Standing:
+        """End an attempt that this process holds and has interrupted, by no fault of the task's.
+
+        It is to be run again, unless the task says ``on_lost: error``, or was
+        to be killed anyway: then that is its outcome.
+
+        :param why: for the event, and the error if there is one
+        """
+
+        def work(connection: Connection) -> Standing:
+            row = connection.execute(sa.select(tasks).where(tasks.c.id == claim.id)).one_or_none()
+            if row is None:
+                return Standing(False, None, None)
+            if row.kill is not None:
+                verdict = after_kill(row.kill, row.failures, row.retry, row.timeout)
+            else:
+                verdict = after_interruption(
+                    f"attempt {claim.attempt} was interrupted: {why}", OnLost(row.on_lost)
+                )
+            return _ended(connection, claim, verdict, verdict.errmsg or why, output=output)
+
+        return self._database.write(work, "hand_back")
+
+    def disclaim(self, plan_uid: str, name: str, attempt: int) -> bool:
+        """Give back an attempt that this process may have claimed, without having run it."""
+        plan = sa.select(plans.c.id).where(plans.c.uid == plan_uid).scalar_subquery()
+
+        def work(connection: Connection) -> bool:
+            return bool(
+                transition(
+                    connection,
+                    State.INPROGRESS,
+                    State.PENDING,
+                    tasks.c.plan_id == plan,
+                    tasks.c.name == name,
+                    tasks.c.attempt == attempt,
+                    tasks.c.worker == instance(),
+                    values={"worker": None, "end_time": db_now()},
+                    message="claimed, but not run",
+                )
+            )
+
+        return self._database.write(work, "hand_back", patience=1.0)
+
+    def beat(self, claims: Iterable[Claim], *, patience: float) -> dict[int, tuple[int, str | None]]:
+        """Keep the attempts that this process holds alive, all in one statement.
+
+        :param patience: seconds to try for
+        :return: task id to its attempt and the reason why it is to be killed (or None); what is missing is
+            not held any more
+        """
+        ids = [claim.id for claim in claims]
+        statement = (
+            sa.update(tasks)
+            .where(
+                tasks.c.id.in_(ids),
+                tasks.c.worker == instance(),
+                tasks.c.status == State.INPROGRESS,
+            )
+            .values(beat=tasks.c.beat + 1)
+            .returning(tasks.c.id, tasks.c.attempt, tasks.c.kill)
+        )
+        rows: Sequence[Any] = self._database.write(
+            lambda connection: connection.execute(statement).all(), "beat", patience=patience
+        )
+        return {row.id: (row.attempt, row.kill) for row in rows}
+
+
+def _ended(
+    connection: Connection,
+    claim: Claim,
+    verdict: Verdict,
+    message: str | None,
+    *,
+    output: str | None,
+    result: Any = None,
+) -> Standing:
+    moved = transition(
+        connection,
+        State.INPROGRESS,
+        verdict.state,
+        tasks.c.id == claim.id,
+        tasks.c.attempt == claim.attempt,
+        tasks.c.worker == instance(),
+        values={
+            "end_time": db_now(),
+            "errmsg": verdict.errmsg,
+            "output": output,
+            "result": sa.null() if result is None else result,
+            "failures": tasks.c.failures + int(verdict.failed),
+            "worker": None if verdict.state == State.PENDING else tasks.c.worker,
+        },
+        message=message,
+    )
+    if moved:
+        return Standing(True, verdict.state, claim.attempt)
+    query = sa.select(tasks.c.status, tasks.c.attempt).where(tasks.c.id == claim.id)
+    row = connection.execute(query).one_or_none()
+    return Standing(False, State(row.status), row.attempt) if row else Standing(False, None, None)
