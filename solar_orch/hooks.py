@@ -26,7 +26,8 @@ def tasks_hook(worker: Worker, clients: Mapping[str, Client]) -> None:
     ledger = AttemptLedger(worker)
     worker.ledger = ledger
     worker.background(ledger.keep_alive)
-    scheduler, system_log = Outbox(clients["scheduler"]), Outbox(clients["system_log"])
+    scheduler = Outbox(clients["scheduler"], "scheduler")
+    system_log = Outbox(clients["system_log"], "system_log")
     worker.background(scheduler.send_always)
     worker.background(system_log.send_always)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import reprlib
 import time
 
@@ -21,6 +22,7 @@ class Drops:
         self.interval = interval
         #: Cause to number, since the beginning.
         self.counts: dict[str, int] = {}
+        #: Cause to when it was told last, and the number up to then.
         self._logged: dict[str, tuple[float, int]] = {}
 
     @property
@@ -32,11 +34,19 @@ class Drops:
         """Count one; `cause` is one of few fixed texts, `detail` may come from the message."""
         count = self.counts[cause] = self.counts.get(cause, 0) + 1
         now = time.monotonic()
-        when, told = self._logged.get(cause, (None, 0))
-        if when is not None and now - when < self.interval:
+        when, told = self._logged.get(cause, (-math.inf, 0))
+        if now - when < self.interval:
             return
         self._logged[cause] = (now, count)
         LOG.warning("%s: dropped %d: %s: %s", self.owner, count - told, cause, _short(detail))
+
+    def tell_rest(self) -> None:
+        """Say what was dropped since it was last said."""
+        for cause, count in self.counts.items():
+            when, told = self._logged[cause]
+            if count > told:
+                self._logged[cause] = (when, count)
+                LOG.warning("%s: dropped %d: %s", self.owner, count - told, cause)
 
 
 def _short(detail: object) -> str:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import gevent
 from gevent.event import Event
 
+from solar_orch import faults
 from solar_orch.errors import Interrupted, Killed, SolarError
 from solar_orch.executors.drops import Drops
 from solar_orch.executors.interruption import RunningCall
@@ -139,11 +140,14 @@ class GreenletExecutor:
         """Take one call that has arrived; returns at once and raises nothing, whatever it is given."""
         if not self._taking:
             return
+        faults.hit(f"receive.{self.worker.name}")
         mistake = _mistake(ctxt, args, kwargs)
         if mistake:
             self.drops.add("malformed calls", mistake)
         elif not self._answers(name):
             self.drops.add("calls of unknown methods", name)
+        elif misfit := self._misfit(name, ctxt, args, kwargs):
+            self.drops.add("malformed calls", misfit)
         elif name in self.worker.controls:
             self._take_control(_Call(name, ctxt, args, kwargs))
         else:
@@ -153,6 +157,12 @@ class GreenletExecutor:
         if name.startswith("_"):
             return False
         return name in self.worker.methods or bool(getattr(self.worker, "answers_unknown", False))
+
+    def _misfit(self, name: str, ctxt: Any, args: Any, kwargs: Any) -> str | None:
+        """Why a call of which nobody is told the outcome cannot be made; an attempt ends with that error."""
+        is_attempt = self.worker.ledger is not None and name not in self.worker.controls
+        method = None if is_attempt else self.worker.methods.get(name)
+        return None if method is None else method.misfit(ctxt, args, kwargs)
 
     def _take_control(self, call: _Call) -> None:
         if len(self._controls) >= MAX_CONTROLS:
@@ -256,6 +266,7 @@ class GreenletExecutor:
             self._close_intake()
         except Exception:
             LOG.exception("%s: %s could not be closed", self.worker.name, self.address)
+        self.drops.tell_rest()
         self._drain()
         self._interrupt()
         self._stopping.set()
@@ -319,6 +330,18 @@ class GreenletExecutor:
         """Let go of the address, last of all.  Also called if :meth:`_open` failed."""
 
 
+#: Types of what others than the method itself read from a call's context.
+_FIELDS: dict[str, tuple[type, ...]] = {
+    "task_id": (str,),
+    "task_name": (str,),
+    "plan_uid": (str,),
+    "attempt": (int,),
+    "timeout": (int, float, type(None)),
+}
+#: What a database can count to.
+_MAX_ATTEMPT = 2**63 - 1
+
+
 def _mistake(ctxt: object, args: object, kwargs: object) -> str | None:
     if not isinstance(ctxt, dict):
         return f"ctxt is {type(ctxt).__name__}"
@@ -328,4 +351,13 @@ def _mistake(ctxt: object, args: object, kwargs: object) -> str | None:
         return f"kwargs is {type(kwargs).__name__}"
     if not all(isinstance(name, str) for name in kwargs):
         return "kwargs has a name that is no text"
+    return _mistake_in_ctxt(ctxt)
+
+
+def _mistake_in_ctxt(ctxt: Mapping[Any, Any]) -> str | None:
+    for field, types in _FIELDS.items():
+        if field in ctxt and type(ctxt[field]) not in types:
+            return f"{field} of ctxt is {type(ctxt[field]).__name__}"
+    if not 0 <= ctxt.get("attempt", 0) <= _MAX_ATTEMPT:
+        return "attempt of ctxt is beyond all that there can be"
     return None

@@ -15,8 +15,8 @@ _of_pid: dict[int, str] = {}
 def instance() -> str:
     """``host:machine:pid:random``; the same throughout one process, another one after a fork.
 
-    ``machine`` stands for the boot of the host and the pid namespace, so
-    that within it a pid means the same process.
+    ``machine`` stands for the boot of the host and its namespaces, so that
+    within it a pid means the same process.
     """
     pid = os.getpid()
     if pid not in _of_pid:
@@ -52,7 +52,8 @@ def is_known_dead(other: str) -> bool:
 def _machine() -> str:
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text()
-        namespace = os.readlink("/proc/self/ns/pid")
+        # Of pids, and of the sockets by which guards are asked.
+        namespace = os.readlink("/proc/self/ns/pid") + os.readlink("/proc/self/ns/net")
     except OSError:
         # Without both a pid is no proof: be a machine of one's own.
         boot, namespace = secrets.token_hex(8), ""

@@ -12,6 +12,7 @@ from solar_orch.config import GROUP
 from solar_orch.errors import DatabaseUnavailable, Interrupted, Killed, Rejected, SolarError, UnknownTaskType
 from solar_orch.store import Store
 from solar_orch.workers.calls import Background, Cancelled, Ctxt, Interruptible, Ledger, Stopping
+from solar_orch.workers.guarding import ProcessGuard
 from solar_orch.workers.output import BoundedOutput
 from solar_orch.workers.subscription import Method, Subscribable, tell
 
@@ -64,6 +65,8 @@ class Worker:
         self.backgrounds: list[Background] = [self._presence]
         #: What running calls have written, by task id and attempt; see :meth:`output`.
         self.outputs: dict[tuple[str, int], BoundedOutput] = {}
+        #: Ends the commands of this process when it cannot do so itself; starts with the first.
+        self.process_guard = ProcessGuard()
         #: The callable surface: name to method, exactly the public methods of the driver.
         self.methods: Mapping[str, Method] = {
             name: Method(name, getattr(self, name)) for name in _public_methods(type(self))
@@ -183,9 +186,9 @@ class Worker:
             LOG.info("%s: %s of attempt %s not made: %s", ctxt.get("task_id", "-"), method,
                      ctxt.get("attempt", "-"), error)  # fmt: skip
             return False
-        except Exception:
-            LOG.exception("%s: %s of attempt %s not made: it could not be claimed",
-                          ctxt.get("task_id", "-"), method, ctxt.get("attempt", "-"))  # fmt: skip
+        except Exception as error:
+            LOG.error("%s: %s of attempt %s not made: it could not be claimed: %s", ctxt.get("task_id", "-"),
+                      method, ctxt.get("attempt", "-"), error, exc_info=_unexpected(error))  # fmt: skip
             return False
         return True
 
@@ -213,9 +216,10 @@ class Worker:
     def _settled(self, ledger: Ledger, ctxt: Ctxt, result: Any, error: BaseException | None) -> bool:
         try:
             return ledger.settle(ctxt, result, error)
-        except Exception:
-            LOG.exception("%s: the outcome of attempt %s could not be recorded; it will be judged lost",
-                          ctxt.get("task_id", "-"), ctxt.get("attempt", "-"))  # fmt: skip
+        except Exception as error:
+            LOG.error("%s: the outcome of attempt %s could not be recorded; it will be judged lost: %s",
+                      ctxt.get("task_id", "-"), ctxt.get("attempt", "-"), error,
+                      exc_info=_unexpected(error))  # fmt: skip
             return False
 
     def _subscribers(self, method: Method, moment: str) -> list[Callable[..., object]]:
@@ -229,8 +233,14 @@ class Worker:
         if isinstance(error, (Rejected, Interrupted)):
             LOG.info("%s: %s: %s", ctxt.get("task_id", "-"), method, error)
         else:
-            LOG.error("%s: %s failed", ctxt.get("task_id", "-"), method,
-                      exc_info=None if isinstance(error, SolarError) else error)  # fmt: skip
+            LOG.error(
+                "%s: %s failed: %s", ctxt.get("task_id", "-"), method, error, exc_info=_unexpected(error)
+            )
+
+
+def _unexpected(error: Exception) -> Exception | None:
+    """What is to be logged with its traceback; errors of this package speak for themselves."""
+    return None if isinstance(error, SolarError) else error
 
 
 def _attempt_of(ctxt: Ctxt) -> tuple[str, int]:

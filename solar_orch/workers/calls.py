@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from typing import Any, NotRequired, Protocol, TypedDict
 
 from solar_orch.errors import ExecutionTimeout, Killed
-from solar_orch.store.attempts import TIMED_OUT
+from solar_orch.plan.verdict import TIMED_OUT
 
 TASK_SEPARATOR = "~"
 
@@ -85,6 +85,13 @@ class Ledger(Protocol):
         :param error: None when the call returned `result`
         :return: False if the outcome does not count (it came late, or was
             handed back); then no ``on_success`` or ``on_error`` subscriber is told
+        """
+
+    def record_kill(self, task_id: str, attempt: int | None, reason: str) -> None:
+        """Called when a task is to be killed, before that is tried; may block on I/O.
+
+        :param attempt: None means whichever is in progress
+        :param reason: becomes the task's error
         """
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from solar_orch.config import GROUP
 from solar_orch.errors import ExecutionTimeout
 from solar_orch.plan.progress import CheckClaim, Dispatch, Expire, Finish, Progress
+from solar_orch.plan.verdict import TIMED_OUT
 from solar_orch.states import State
-from solar_orch.store.attempts import TIMED_OUT
 from solar_orch.store.attempts import Dispatch as Attempt
+from solar_orch.store.plans import TaskState
 from solar_orch.workers.calls import Ctxt, task_id
 
 if TYPE_CHECKING:
@@ -23,6 +25,50 @@ LOG = logging.getLogger(__name__)
 
 #: ``send(method, ctxt, *args, **kwargs)`` to the tasks worker; queues and returns.
 Send = Callable[..., None]
+
+
+class _Ages:
+    """For how long attempts have been running, or waiting after a failure, by the monotonic clock.
+
+    A plan is loaded anew whenever it was steered, and the database's clock may
+    have been set since: it is asked only for what this process has not seen itself.
+    """
+
+    def __init__(self) -> None:
+        #: Position to attempt, its state, and since when it is in that.
+        self._since: dict[int, tuple[int, State, float]] = {}
+        #: When all that had happened was known.
+        self._looked: float | None = None
+
+    def note(self, position: int, attempt: int, state: State, now: float) -> None:
+        """A task's state became `state`; repeated news changes nothing."""
+        if self._since.get(position, (0, None))[:2] != (attempt, state):
+            self._since[position] = (attempt, state, now)
+
+    def note_look(self, now: float) -> None:
+        """All that had happened before `now` has been noted."""
+        self._looked = now
+
+    def corrected(self, tasks: Sequence[TaskState], now: float) -> list[TaskState]:
+        """The tasks of a plan as they were loaded, with the ages that are right."""
+        return [task if (age := _age(task)) is None else self._corrected(task, age, now) for task in tasks]
+
+    def _corrected(self, task: TaskState, age: float, now: float) -> TaskState:
+        attempt, state, since = self._since.get(task.position, (0, None, 0.0))
+        if (attempt, state) == (task.attempt, task.status):
+            age = now - since
+        elif self._looked is not None:
+            age = min(age, now - self._looked)
+        age = max(age, 0.0)
+        self._since[task.position] = (task.attempt, task.status, now - age)
+        return replace(task, dispatched_for=age, ended_for=age)
+
+
+def _age(task: TaskState) -> float | None:
+    """What of a task's ages matters in its state, by the database's clock; None if nothing does."""
+    if task.status == State.INPROGRESS:
+        return task.dispatched_for
+    return task.ended_for if task.status == State.ERROR_RETRY else None
 
 
 class Leader:
@@ -51,6 +97,7 @@ class Leader:
         self._wanted = False
         self._finished = False
         self._cursor = 0
+        self._ages = _Ages()
 
     def advance(self, now: float) -> bool:
         """Do all that can be done now.  Blocks on the database.
@@ -65,8 +112,9 @@ class Leader:
         self.stale = True  # until this has gone through without an exception
         while True:
             for event in self._store.events.after(self.plan_id, self._cursor):
-                machine.changed(event.position, event.attempt, event.new, now)
+                self._take(machine, event.position, event.attempt, event.new, now)
                 self._cursor = event.id
+            self._ages.note_look(now)
             if not self._wanted and machine.in_progress == 0:
                 self._store.leases.release(self.plan_id, self.epoch)
                 return False
@@ -77,13 +125,17 @@ class Leader:
         self.stale = False
         return True
 
+    def _take(self, machine: Progress, position: int, attempt: int, state: State, now: float) -> None:
+        machine.changed(position, attempt, state, now)
+        self._ages.note(position, attempt, state, now)
+
     def deadline(self) -> float | None:
         """Monotonic time at which :meth:`advance` has something to do by itself; None if never."""
         return self._machine.deadline() if self._machine is not None else None
 
     def resign(self) -> None:
         """Hand back what nobody has claimed and release the lease.  Blocks on the database."""
-        self._store.attempts.hand_back_unclaimed(self.plan_id, self.epoch)
+        self._store.attempts.take_back(self.plan_id, self.epoch)
         self._store.leases.release(self.plan_id, self.epoch)
 
     def _load(self, now: float) -> bool:
@@ -91,7 +143,7 @@ class Leader:
         if loaded is None:
             return False
         self._machine = Progress(
-            loaded.tasks,
+            self._ages.corrected(loaded.tasks, now),
             loaded.edges,
             max_inprogress=self._conf.max_inprogress,
             target_limit=self._conf.target_limit,
@@ -133,7 +185,7 @@ class Leader:
     def _dispatch(self, machine: Progress, positions: dict[int, State], now: float) -> None:
         made = self._store.attempts.dispatch(self.plan_id, self.epoch, positions)
         for attempt in made:
-            machine.changed(attempt.position, attempt.attempt, State.INPROGRESS, now)
+            self._take(machine, attempt.position, attempt.attempt, State.INPROGRESS, now)
             self._send_attempt(attempt)
         for position in positions.keys() - {attempt.position for attempt in made}:
             machine.refused(position)
@@ -148,7 +200,9 @@ class Leader:
     def _expire(self, decision: Expire) -> None:
         name = self._names[decision.position]
         errmsg = str(ExecutionTimeout(decision.timeout, "timeout"))
-        if not self._store.attempts.expire(self.plan_id, decision.position, decision.attempt, errmsg):
+        if not self._store.attempts.expire(
+            self.plan_id, self.epoch, decision.position, decision.attempt, errmsg
+        ):
             # It is running: the wish to kill it is in the database, this only makes it quick.
             ctxt: Ctxt = {
                 "task_id": task_id(self.uid, name),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import gevent
 from gevent.event import Event
 
+from solar_orch import faults
 from solar_orch.errors import NoPeer, NotCarried, SolarError
 from solar_orch.workers.calls import Ctxt, Stopping
 
@@ -29,11 +30,15 @@ class Outbox:
     what they tell is found in the database.
 
     :param client: where the calls go
+    :param name: of the worker behind it
     :param not_carried: ``function(ctxt, error)``, told of a call whose arguments cannot be sent at all
     """
 
-    def __init__(self, client: Client, not_carried: Callable[[Ctxt, NotCarried], None] | None = None) -> None:
+    def __init__(
+        self, client: Client, name: str, not_carried: Callable[[Ctxt, NotCarried], None] | None = None
+    ) -> None:
         self._client = client
+        self._name = name
         self._not_carried = not_carried
         self._waiting: deque[tuple[str, Ctxt, Sequence[Any], Mapping[str, Any]]] = deque(maxlen=MAX_WAITING)
         self._filled = Event()
@@ -61,6 +66,7 @@ class Outbox:
     def _send_waiting(self) -> None:
         while self._waiting:
             method, ctxt, args, kwargs = self._waiting.popleft()
+            faults.hit(f"send.{self._name}.before")
             try:
                 # Not getattr: a task type may be named like an attribute of the client.
                 type(self._client).__getattr__(self._client, method)(ctxt, *args, **kwargs)
@@ -73,3 +79,4 @@ class Outbox:
                           ctxt.get("task_id", "-"), method, ctxt.get("attempt", "-"), error)  # fmt: skip
                 if isinstance(error, NotCarried) and self._not_carried is not None:
                     self._not_carried(ctxt, error)
+            faults.hit(f"send.{self._name}.after")

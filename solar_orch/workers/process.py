@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import functools
 import logging
 import os
 import signal
 import struct
 import termios
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -22,8 +23,10 @@ from gevent.monkey import get_original
 from gevent.os import make_nonblocking, nb_read, nb_write
 from gevent.subprocess import Popen
 
-from solar_orch.errors import TaskError
+from solar_orch.errors import Interrupted, TaskError
 from solar_orch.workers import session
+from solar_orch.workers.guarding import Guarded, GuardGone, ProcessGuard
+from solar_orch.workers.orphans import SESSION
 from solar_orch.workers.output import BoundedOutput, Tail
 
 LOG = logging.getLogger(__name__)
@@ -52,6 +55,9 @@ def run(
     env: Mapping[str, str] | None = None,
     cwd: str | None = None,
     stdin: str | bytes | None = None,
+    guard: ProcessGuard | None = None,
+    key: str = "",
+    attempt: int = 0,
     stdout_tail_bytes: int = STDOUT_TAIL,
     stderr_tail_bytes: int = STDERR_TAIL,
 ) -> Ended:
@@ -71,12 +77,18 @@ def run(
     :param output: takes what the command writes to stdout and stderr, as it arrives
     :param env: the whole environment; that of this process when None
     :param stdin: what the command reads; nothing (``/dev/null``) when None
+    :param guard: ends the command when this process is killed, and on the
+        other occasions that are told in :mod:`solar_orch.workers.guard`
+    :param key: id of the task, under which its end can be asked for
+    :param attempt: of that task
     :raises TaskError: if it cannot be started
+    :raises Interrupted: if the guard has ended it; all of it is dead then
     """
     if not command:
         raise TaskError("the command is empty")
     data = stdin.encode("utf-8", "surrogatepass") if isinstance(stdin, str) else stdin
-    job = _Job(command, env, cwd, data, output, Tail(stdout_tail_bytes), Tail(stderr_tail_bytes))
+    start = _unguarded if guard is None else functools.partial(guard.start, key=key, attempt=attempt)
+    job = _Job(command, env, cwd, data, output, Tail(stdout_tail_bytes), Tail(stderr_tail_bytes), start)
     cancelled = Event()
     # The keeper is known to nobody else: nothing can be thrown into it.
     keeper = gevent.spawn(_keep, job, cancelled)
@@ -110,6 +122,13 @@ class _Job:
     output: BoundedOutput
     stdout: Tail
     stderr: Tail
+    #: Starts it by a function that takes the ``preexec_fn``.
+    start: Callable[[Callable[[Callable[[], None]], Popen]], tuple[Popen, Guarded | None]]
+
+
+def _unguarded(popen: Callable[[Callable[[], None]], Popen]) -> tuple[Popen, None]:
+    # A group of its own that can be killed as a whole, and no terminal that could stop it.
+    return popen(os.setsid), None
 
 
 def _keep(job: _Job, cancelled: Event) -> Ended | Exception:
@@ -122,7 +141,8 @@ def _keep(job: _Job, cancelled: Event) -> Ended | Exception:
         return _not_started(job, error)
     try:
         process.wait_until_exit_or(cancelled)
-        if cancelled.is_set():
+        cause = process.cause
+        if cause is not None or cancelled.is_set():
             process.end()
     except Exception as error:
         LOG.exception("process %d cannot be followed any more", process.pid)
@@ -130,6 +150,8 @@ def _keep(job: _Job, cancelled: Event) -> Ended | Exception:
         return error
     finally:
         process.close()
+    if cause is not None:
+        return Interrupted(f"its command was ended by the guard of commands: {cause}")
     return Ended(process.code, job.stdout, job.stderr)
 
 
@@ -147,7 +169,8 @@ class _Process:
             stdin, stdin_for_child = _stdin_pipe(job, on_failure, child_ends)
             stdout, stdout_for_child = _pipe(on_failure, child_ends)
             stderr, stderr_for_child = _pipe(on_failure, child_ends)
-            self._popen = _popen(job, stdin_for_child, stdout_for_child, stderr_for_child)
+            popen = functools.partial(_popen, job, stdin_for_child, stdout_for_child, stderr_for_child)
+            self._popen, self._guarded = job.start(popen)
             on_failure.pop_all()
         self.pid: int = self._popen.pid
         LOG.debug("process %d started", self.pid)
@@ -159,17 +182,24 @@ class _Process:
         """Exit code; 0 while there is none."""
         return self._popen.returncode or 0
 
+    @property
+    def cause(self) -> str | None:
+        """Why its guard has ended it; None if it has not."""
+        return None if self._guarded is None else self._guarded.cause
+
     def wait_until_exit_or(self, event: Event) -> None:
         """Block until the process has exited or `event` is set."""
         gevent.wait([self._popen, event], count=1)
 
     def end(self) -> None:
         """End it and all that it started; blocks until they are dead or given up."""
-        session.end(self.pid)
+        session.end(self.pid, sleep=gevent.sleep)
         gevent.wait([self._popen], timeout=session.PATIENCE)
 
     def close(self) -> None:
-        """Take what stands in the pipes, and let go of them."""
+        """Take what stands in the pipes, and let go of them and of what still runs."""
+        if self._guarded is not None:
+            self._guarded.over()
         for reader in self._readers:
             reader.finish()
         if self._feeder is not None:
@@ -271,22 +301,29 @@ def _stdin_pipe(job: _Job, on_failure: ExitStack, child_ends: ExitStack) -> tupl
     return ours, theirs
 
 
-def _popen(job: _Job, stdin: int, stdout: int, stderr: int) -> Popen:
+def _popen(job: _Job, stdin: int, stdout: int, stderr: int, preexec_fn: Callable[[], None]) -> Popen:
     argv = [SHELL, "-c", job.command] if isinstance(job.command, str) else list(job.command)
+    env = None if job.env is None else dict(job.env)
+
+    def begin() -> None:
+        """In the child, before it becomes the command."""
+        preexec_fn()
+        if env is not None:
+            env[SESSION] = str(os.getpid())
+
     return Popen(
         argv,
         stdin=stdin,
         stdout=stdout,
         stderr=stderr,
         cwd=job.cwd,
-        env=None if job.env is None else dict(job.env),
-        # A group of its own that can be killed as a whole, and no terminal that could stop it.
-        start_new_session=True,
+        env=env,
+        preexec_fn=begin,
     )
 
 
 def _not_started(job: _Job, error: Exception) -> Exception:
-    if not isinstance(error, (OSError, ValueError)):
+    if not isinstance(error, (OSError, ValueError, GuardGone)):
         return error
     in_cwd = _cwd_problem(job.cwd) if isinstance(error, OSError) else None
     if in_cwd:

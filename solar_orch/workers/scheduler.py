@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 from gevent.event import Event
 
 from solar_orch.config import GROUP
-from solar_orch.errors import DatabaseUnavailable, NotCarried, UnknownPlan
+from solar_orch.errors import DatabaseUnavailable, NotCarried, Rejected, UnknownPlan
 from solar_orch.store.instance import is_known_dead
 from solar_orch.store.leases import Lease
 from solar_orch.workers.base import Worker
@@ -42,9 +42,12 @@ class Scheduler(Worker):
         self._leaders: dict[int, Leader] = {}
         self._hinted: set[str] = set()
         # A tasks worker that is away must not hold up the lead.
-        self._outbox = Outbox(clients["tasks"], self._not_carried)
+        self._outbox = Outbox(clients["tasks"], "tasks", self._not_carried)
         self._wake = Event()
-        self._rivals: BeatWatch[int] = BeatWatch(conf[GROUP].lease)
+        lease, poll_interval = conf[GROUP].lease, conf[GROUP].poll_interval
+        self._rivals: BeatWatch[int] = BeatWatch(lease, max(lease / 2, 2 * poll_interval))
+        #: Plans that this scheduler leads no more, though by the database it may.
+        self._dropped: set[int] = set()
         self.background(self._lead)
         self.background(self._renew)
         self.background(self._outbox.send_always)
@@ -58,20 +61,20 @@ class Scheduler(Worker):
 
     def update_next(self, ctxt: Ctxt, status: str, errmsg: str | None = None) -> None:
         """The task of `ctxt` has ended, durably, with this status."""
-        self._hint(ctxt["plan_uid"])
+        self._hint(ctxt.get("plan_uid"))
 
     def soft_stop(self, ctxt: Ctxt, plan_uid: str) -> None:
         """Start nothing more of this plan: what has not been claimed becomes SKIPPED."""
         try:
-            self.store.plans.stop(plan_uid)
+            self.store.plans.stop(_uid(plan_uid))
         except UnknownPlan as error:
             LOG.warning("%s", error)
         self._hint(plan_uid)
 
     # -- background ----------------------------------------------------------------
 
-    def _hint(self, plan_uid: str) -> None:
-        self._hinted.add(plan_uid)
+    def _hint(self, plan_uid: object) -> None:
+        self._hinted.add(_uid(plan_uid))
         self._wake.set()
 
     def _lead(self, stopping: Stopping) -> None:
@@ -108,6 +111,9 @@ class Scheduler(Worker):
                 del self._leaders[plan_id]
             elif led.revision != leader.revision:
                 leader.stale = True
+        for plan_id in self._dropped & mine.keys() - self._leaders.keys():
+            self._lead_plan(plan_id, mine[plan_id].uid, mine[plan_id].epoch)
+        self._dropped.clear()
         leases = {lease.plan_id: lease for lease in self.store.leases.open()}
         silent = set(
             self._rivals.expired(
@@ -119,16 +125,21 @@ class Scheduler(Worker):
                 self._take_lead(lease)
 
     def _take_lead(self, lease: Lease) -> None:
-        epoch = self.store.leases.acquire(lease)
+        try:
+            epoch = self.store.leases.acquire(lease)
+        except DatabaseUnavailable:
+            self._dropped.add(lease.plan_id)
+            raise
         if epoch is None:
             return
         if lease.owner is not None:
             LOG.warning("%s: taking the lead over from %s, which is silent", lease.uid, lease.owner)
         else:
             LOG.info("%s: leading it", lease.uid)
-        self._leaders[lease.plan_id] = Leader(
-            self.store, self.conf, lease.plan_id, lease.uid, epoch, self._outbox.put
-        )
+        self._lead_plan(lease.plan_id, lease.uid, epoch)
+
+    def _lead_plan(self, plan_id: int, uid: str, epoch: int) -> None:
+        self._leaders[plan_id] = Leader(self.store, self.conf, plan_id, uid, epoch, self._outbox.put)
 
     def _advance(self, leader: Leader, now: float) -> None:
         try:
@@ -153,6 +164,7 @@ class Scheduler(Worker):
             except DatabaseUnavailable as error:
                 LOG.warning("leases could not be renewed: %s", error)
                 if time.monotonic() - renewed > lease * 2 / 3:
+                    self._dropped |= self._leaders.keys()
                     self._leaders.clear()
                 continue
             renewed = time.monotonic()
@@ -180,3 +192,9 @@ class Scheduler(Worker):
             except DatabaseUnavailable as error:
                 LOG.warning("%s: the lease could not be released: %s", leader.uid, error)
         self._leaders.clear()
+
+
+def _uid(given: object) -> str:
+    if not isinstance(given, str):
+        raise Rejected(f"the uid of a plan must be a text, not {type(given).__name__}")
+    return given

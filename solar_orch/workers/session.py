@@ -15,9 +15,8 @@ import logging
 import os
 import signal
 import time
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
-
-import gevent
 
 LOG = logging.getLogger(__name__)
 
@@ -39,28 +38,34 @@ class Member:
 
 
 def members(session: int) -> list[Member]:
-    """The living processes of a session; what is dead and only waits to be reaped does not count.
+    """The living processes of a session, as :func:`members_of`."""
+    return members_of([session])[session]
 
-    Reads ``/proc``; takes about a microsecond for each process of the host.
+
+def members_of(sessions: Collection[int]) -> dict[int, list[Member]]:
+    """The living processes of each session; what is dead and only waits to be reaped does not count.
+
+    Reads ``/proc`` once; takes about a microsecond for each process of the host.
     """
     try:
         entries = os.listdir("/proc")
     except OSError as error:
         # Out of descriptors, most likely: nobody may be taken for dead on that account.
-        LOG.warning("/proc cannot be read (%s): only the first group of session %d is seen", error, session)
-        return [Member(session, session)] if _has_group(session) else []
-    found = []
+        LOG.warning("/proc cannot be read (%s): only the first group of each session is seen", error)
+        return {session: [Member(session, session)] if _has_group(session) else [] for session in sessions}
+    found: dict[int, list[Member]] = {session: [] for session in sessions}
     for entry in entries:
         if not entry.isdecimal():
             continue
         try:
-            if os.getsid(int(entry)) != session:
-                continue
+            session = os.getsid(int(entry))
         except OSError:
+            continue
+        if session not in found:
             continue
         member = _living(int(entry), session)
         if member is not None:
-            found.append(member)
+            found[session].append(member)
     return found
 
 
@@ -90,10 +95,14 @@ def _unreadable(pid: int) -> Member | None:
 
 def is_alive(session: int) -> bool:
     """Whether a living process is left in a session."""
-    if members(session):
-        return True
+    return bool(_certain_members_of([session])[session])
+
+
+def _certain_members_of(sessions: Collection[int]) -> dict[int, list[Member]]:
+    found = members_of(sessions)
     # One that forks while the list is read can slip through it, but not twice.
-    return _has_group(session) and bool(members(session))
+    doubtful = [session for session in sessions if not found[session] and _has_group(session)]
+    return found | members_of(doubtful) if doubtful else found
 
 
 def _has_group(session: int) -> bool:
@@ -108,7 +117,11 @@ def _has_group(session: int) -> bool:
 
 def send(session: int, signum: int) -> None:
     """Send a signal to all process groups of a session, those of other users excepted."""
-    for group in {session, *(member.group for member in members(session))}:
+    _send(session, signum, members(session))
+
+
+def _send(session: int, signum: int, living: Iterable[Member]) -> None:
+    for group in {session, *(member.group for member in living)}:
         try:
             os.killpg(group, signum)
         except ProcessLookupError:
@@ -117,39 +130,105 @@ def send(session: int, signum: int) -> None:
             LOG.warning("process group %d belongs to another user: not signalled", group)
 
 
-def end(session: int, *, grace: float = GRACE, patience: float = PATIENCE) -> bool:
+def end(
+    session: int,
+    *,
+    sleep: Callable[[float], object] = time.sleep,
+    grace: float = GRACE,
+    patience: float = PATIENCE,
+) -> bool:
     """End all processes of a session: SIGTERM, and SIGKILL to what is left after `grace` seconds.
 
-    Blocks the calling greenlet until none is alive, at most ``grace +
-    patience`` seconds.  It must not be this process's own session.
+    Waits by `sleep` until none is alive, at most ``grace + patience``
+    seconds.  It must not be this process's own session.
 
     :return: False if something is left alive, which is logged as an error
     """
-    if session <= 1 or session == os.getsid(0):
-        raise ValueError(f"session {session} must not be ended")
-    send(session, signal.SIGTERM)
-    # What is stopped would not hear it.
-    send(session, signal.SIGCONT)
-    if _gone_within(session, grace):
-        return True
-    if _gone_within(session, patience, signum=signal.SIGKILL):
-        return True
-    LOG.error(
-        "processes %s do not end on SIGKILL: given up",
-        ", ".join(str(member.pid) for member in members(session)),
-    )
-    return False
+    ending = Ending()
+    ending.begin(session, grace=grace, patience=patience)
+    while True:
+        over = ending.step()
+        if session in over:
+            return over[session]
+        sleep(ending.pause)
 
 
-def _gone_within(session: int, seconds: float, signum: int | None = None) -> bool:
-    """Wait until the session is gone; `signum` is sent again and again, to who may have come since."""
-    deadline = time.monotonic() + seconds
-    pause = _SHORTEST_PAUSE
-    while is_alive(session):
-        if signum is not None:
-            send(session, signum)
-        if time.monotonic() >= deadline:
-            return False
-        gevent.sleep(pause)
-        pause = min(pause * 2, _LONGEST_PAUSE)
-    return True
+@dataclass
+class _Fate:
+    kill_at: float
+    patience: float
+    warned: bool = False
+    #: Set with the first SIGKILL, so that nothing is given up that was not sent one.
+    give_up_at: float | None = None
+
+
+class Ending:
+    """Sessions that are being ended, side by side; for who must not wait for it.
+
+    :param before_signal: is called with each session that turns out to be
+        alive, before the first signal is sent to it
+    """
+
+    def __init__(self, before_signal: Callable[[int], None] | None = None) -> None:
+        self._fates: dict[int, _Fate] = {}
+        self._before_signal = before_signal
+        self._next = 0.0
+        self._pause = _SHORTEST_PAUSE
+
+    def __contains__(self, session: int) -> bool:
+        return session in self._fates
+
+    def __len__(self) -> int:
+        return len(self._fates)
+
+    @property
+    def pause(self) -> float:
+        """Seconds until :meth:`step` is due."""
+        return max(self._next - time.monotonic(), 0.0)
+
+    def begin(self, session: int, *, grace: float = GRACE, patience: float = PATIENCE) -> None:
+        """End it, as :func:`end`, by the steps to come; one that is being ended already goes no later."""
+        if session <= 1 or session == os.getsid(0):
+            raise ValueError(f"session {session} must not be ended")
+        now = time.monotonic()
+        fate = self._fates.setdefault(session, _Fate(now + grace, patience))
+        fate.kill_at = min(fate.kill_at, now + grace)
+        self._next = now
+        self._pause = _SHORTEST_PAUSE
+
+    def step(self) -> dict[int, bool]:
+        """Do what is due; does not block, reads ``/proc`` once for all.
+
+        :return: those that are over with this step, and whether nothing of them is left alive
+        """
+        found = _certain_members_of(self._fates)
+        now = time.monotonic()
+        over = {}
+        for session, fate in list(self._fates.items()):
+            if not found[session]:
+                over[session] = True
+            elif fate.give_up_at is not None and now >= fate.give_up_at:
+                over[session] = False
+                LOG.error("processes %s do not end on SIGKILL: given up",
+                          ", ".join(str(member.pid) for member in found[session]))  # fmt: skip
+            else:
+                self._push(session, fate, found[session], now)
+        for session in over:
+            del self._fates[session]
+        self._next = now + self._pause
+        self._pause = min(self._pause * 2, _LONGEST_PAUSE)
+        return over
+
+    def _push(self, session: int, fate: _Fate, living: list[Member], now: float) -> None:
+        if not fate.warned and self._before_signal is not None:
+            self._before_signal(session)
+        if now >= fate.kill_at:
+            # Sent again and again, to who may have come since.
+            _send(session, signal.SIGKILL, living)
+            if fate.give_up_at is None:
+                fate.give_up_at = now + fate.patience
+        elif not fate.warned:
+            _send(session, signal.SIGTERM, living)
+            # What is stopped would not hear it.
+            _send(session, signal.SIGCONT, living)
+        fate.warned = True

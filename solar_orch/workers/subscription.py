@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from solar_orch.errors import Rejected
@@ -68,6 +70,22 @@ class Method(Subscribable):
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         return self.function(*args, **kwargs)
+
+    def misfit(self, ctxt: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str | None:
+        """Why it cannot be called with these arguments; None if it can."""
+        try:
+            if self._signature is not None:
+                self._signature.bind(ctxt, *args, **kwargs)
+        except TypeError as error:
+            return f"{self.name}: {error}"
+        return None
+
+    @cached_property
+    def _signature(self) -> inspect.Signature | None:
+        try:
+            return inspect.signature(self.function)
+        except (TypeError, ValueError):  # not everything that can be called tells
+            return None
 
     def __repr__(self) -> str:
         return f"<method {self.name} of {getattr(self.function, '__self__', None)!r}>"

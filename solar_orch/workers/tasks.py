@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import gevent
 
-from solar_orch.errors import CommandFailed, TaskError, Unrunnable
-from solar_orch.workers import process
+from solar_orch.errors import CommandFailed, DatabaseUnavailable, Killed, TaskError, Unrunnable
+from solar_orch.plan.verdict import TIMED_OUT
+from solar_orch.workers import orphans, process
 from solar_orch.workers.base import Worker
-from solar_orch.workers.calls import Ctxt, cancellation
+from solar_orch.workers.calls import Ctxt, Ledger, cancellation
 
 if TYPE_CHECKING:
     from oslo_config import cfg
@@ -102,6 +103,9 @@ class Tasks(Worker):
             env={**os.environ, **_variables(env), **_task_variables(ctxt)},
             cwd=_directory(cwd),
             stdin=_stdin(stdin),
+            guard=self.process_guard,
+            key=ctxt.get("task_id", ""),
+            attempt=ctxt.get("attempt", 0),
         )
         if ended.code != 0:
             raise CommandFailed(ended.code, ended.stderr.lines())
@@ -139,9 +143,23 @@ class Tasks(Worker):
         wanted = task_id or ctxt.get("task_id")
         if not wanted:
             raise TaskError("kill: no task is named")
+        _must_be_text("kill: task_id", wanted)
+        if attempt is not None and type(attempt) is not int:
+            raise Unrunnable(f"kill: attempt must be a number, not {attempt!r}")
+        if reason is not None:
+            _must_be_text("kill: reason", reason)
+        # That a task has timed out has been recorded by who tells of it.
+        if self.ledger is not None and reason != TIMED_OUT:
+            self._record_kill(self.ledger, wanted, attempt, reason or str(Killed()))
         if self.executor is None:
             return False
         return self.executor.kill(wanted, attempt, cancellation(reason, ctxt))
+
+    def _record_kill(self, ledger: Ledger, task_id: str, attempt: int | None, reason: str) -> None:
+        try:
+            ledger.record_kill(task_id, attempt, reason)
+        except DatabaseUnavailable as error:
+            LOG.warning("%s: the kill is not recorded, and is tried all the same: %s", task_id, error)
 
 
 # -- arguments -----------------------------------------------------------
@@ -234,9 +252,9 @@ def _stdin(value: Any) -> str | bytes | None:
 def _task_variables(ctxt: Ctxt) -> dict[str, str]:
     """What lets a command fence its own effects."""
     return {
-        "SOLAR_PLAN_UID": ctxt.get("plan_uid", ""),
-        "SOLAR_TASK_NAME": ctxt.get("task_name", ""),
-        "SOLAR_ATTEMPT": str(ctxt.get("attempt", "")),
+        orphans.PLAN: ctxt.get("plan_uid", ""),
+        orphans.TASK: ctxt.get("task_name", ""),
+        orphans.ATTEMPT: str(ctxt.get("attempt", "")),
     }
 
 

@@ -11,6 +11,8 @@ from solar_orch.errors import DatabaseUnavailable, ExecutionTimeout, Interrupted
 from solar_orch.plan.model import Plan, Task
 from solar_orch.states import State
 from solar_orch.store.attempts import TIMED_OUT
+from solar_orch.store.instance import instance
+from solar_orch.workers import ledger as ledgers
 from solar_orch.workers.base import Worker
 from solar_orch.workers.calls import Cancelled, cancellation, task_id
 from solar_orch.workers.ledger import AttemptLedger, describe
@@ -147,7 +149,93 @@ def test_a_late_outcome_is_stale(worker, ctxt, caplog):
     worker.call("run", ctxt)
     assert row(worker)["status"] == "PENDING"
     assert heard == ["after"]
-    assert "stale result of attempt 1" in caplog.text
+    assert "stale result of attempt 1 dropped (SUCCESS): attempt 1 is PENDING" in caplog.text
+
+
+def test_a_late_outcome_is_logged_with_both_attempts(worker, ctxt, caplog):
+    @worker.for_all.before
+    def lose(ctxt):
+        (beat,) = worker.store.attempts.running()
+        worker.store.attempts.lose(beat, lost_limit=3)
+        worker.store.attempts.dispatch(1, worker.epoch, {0: State.PENDING})
+
+    worker.call("run", ctxt)
+    assert "stale result of attempt 1 dropped (SUCCESS): attempt 2 is INPROGRESS" in caplog.text
+
+
+def test_an_outcome_is_kept_until_the_database_is_back(worker, ctxt, monkeypatch, caplog):
+    settle, tries = worker.store.claims.settle, []
+
+    def away_at_first(*args, **kwargs):
+        tries.append(len(worker.ledger._held))
+        if len(tries) < 3:
+            raise DatabaseUnavailable("db", "away")
+        return settle(*args, **kwargs)
+
+    monkeypatch.setattr(worker.store.claims, "settle", away_at_first)
+    heard = told(worker)
+    worker.call("run", ctxt)
+    assert heard == [("success", "SUCCESS"), "after"]
+    assert tries == [1, 1, 1]  # its heartbeat goes on meanwhile
+    assert "not recorded yet" in caplog.text
+
+
+def test_an_outcome_is_given_up_when_the_worker_has_stopped(worker, ctxt, monkeypatch):
+    def away(*args, **kwargs):
+        stopping.set()
+        raise DatabaseUnavailable("db", "away")
+
+    stopping = Event()
+    keeper = gevent.spawn(worker.ledger.keep_alive, stopping)
+    gevent.sleep(0)
+    monkeypatch.setattr(worker.store.claims, "settle", away)
+    worker.call("run", ctxt)
+    assert row(worker)["status"] == "INPROGRESS"
+    keeper.get(timeout=5)
+
+
+def test_a_kill_is_recorded(worker, ctxt):
+    worker.ledger.admit(ctxt)
+    worker.ledger.record_kill(ctxt["task_id"], None, "not today")
+    assert row(worker)["kill"] == "not today"
+
+
+# -- what lost attempts have left behind ------------------------------------------------
+
+
+@pytest.fixture
+def second(worker, ctxt):
+    """The context of an attempt that follows one that was lost on this host."""
+    worker.ledger.admit(ctxt)
+    (beat,) = worker.store.attempts.running()
+    worker.store.attempts.lose(beat, lost_limit=3)
+    worker.store.attempts.dispatch(1, worker.epoch, {0: State.PENDING})
+    return {**ctxt, "attempt": 2}
+
+
+def test_what_a_lost_attempt_has_started_here_is_ended_before_the_next(worker, second, monkeypatch):
+    asked = []
+    monkeypatch.setattr(ledgers, "end_attempts_of", lambda *given: asked.append(given) or True)
+    worker.call("run", second)
+    assert [given[:3] for given in asked] == [(instance(), second["task_id"], 1)]
+    assert worker.made == [2]
+
+
+def test_the_next_is_not_run_beside_what_does_not_end(worker, second, monkeypatch):
+    monkeypatch.setattr(ledgers, "end_attempts_of", lambda *given: False)
+    heard = told(worker)
+    worker.call("run", second)
+    assert (worker.made, heard) == ([], [])
+    assert row(worker)["status"] == "ERROR"
+    assert "does not end" in row(worker)["errmsg"]
+
+
+def test_what_was_lost_on_another_host_is_not_looked_for(worker, second, monkeypatch):
+    monkeypatch.setattr(ledgers, "is_of_this_machine", lambda other: False)
+    monkeypatch.setattr(ledgers, "end_attempts_of", lambda *given: pytest.fail("asked"))
+    monkeypatch.setattr(ledgers, "end_orphans", lambda *given: pytest.fail("looked for"))
+    worker.call("run", second)
+    assert worker.made == [2]
 
 
 @pytest.mark.parametrize("outcome", [SystemExit(1), gevent.GreenletExit(), KeyboardInterrupt()])
@@ -187,7 +275,7 @@ def test_it_moves_the_beat(beating):
 
 
 def test_it_reads_the_wish_to_kill(beating, ctxt):
-    beating.store.attempts.expire(1, 0, 1, "late")
+    beating.store.attempts.expire(1, beating.epoch, 0, 1, "late")
     assert beating.executor.asked.wait(10)
     task, attempt, error = beating.executor.killed[0]
     assert (task, attempt) == (ctxt["task_id"], 1)
@@ -206,9 +294,26 @@ def test_it_ends_everything_when_the_database_is_away_for_most_of_a_lease(beatin
     def away(*args, **kwargs):
         raise DatabaseUnavailable("db", "away")
 
-    monkeypatch.setattr(beating.store.attempts, "beat", away)
+    monkeypatch.setattr(beating.store.claims, "beat", away)
     assert beating.executor.asked.wait(10)
     assert isinstance(beating.executor.killed[0][2], Interrupted)
+
+
+def test_a_claim_without_an_answer_is_given_back(worker, ctxt, monkeypatch):
+    claim = worker.store.claims.claim
+
+    def unanswered(*args):
+        claim(*args)
+        raise DatabaseUnavailable("db", "away", in_doubt=True)
+
+    monkeypatch.setattr(worker.store.claims, "claim", unanswered)
+    worker.call("run", ctxt)
+    assert (worker.made, row(worker)["status"]) == ([], "INPROGRESS")
+    stopping = Event()
+    keeper = gevent.spawn(worker.ledger.keep_alive, stopping)
+    wait_until(lambda: row(worker)["status"] == "PENDING")
+    stopping.set()
+    keeper.get(timeout=5)
 
 
 def test_errors_are_described():

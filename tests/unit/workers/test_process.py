@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import gevent
 import psutil
@@ -425,6 +426,54 @@ def test_its_own_session_is_never_ended() -> None:
     for own in (0, 1, os.getsid(0)):
         with pytest.raises(ValueError, match="must not be ended"):
             session.end(own)
+
+
+def test_sessions_are_ended_side_by_side(tmp_path: Path, pids: Callable[[int], list[int]]) -> None:
+    greenlets = [start(STUBBORN, tmp_path) for _ in range(3)]
+    started = pids(6)
+    sessions = {os.getsid(pid) for pid in started}
+    told: list[int] = []
+    ending = session.Ending(told.append)
+    for leader in sessions:
+        ending.begin(leader, grace=0.5)
+    began = time.monotonic()
+    over: dict[int, bool] = {}
+    while ending:
+        gevent.sleep(ending.pause)
+        over |= ending.step()
+    assert 0.5 <= time.monotonic() - began < 1.5
+    assert over == dict.fromkeys(sessions, True)
+    assert sorted(told) == sorted(sessions)
+    assert not any(alive(pid) for pid in started)
+    assert [greenlet.get(timeout=20).code for greenlet in greenlets] == [-9] * 3
+
+
+def test_nothing_is_given_up_that_was_not_killed(
+    tmp_path: Path, pids: Callable[[int], list[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    greenlet = start(STUBBORN, tmp_path)
+    started = pids(2)
+    now = time.monotonic()
+    monkeypatch.setattr(session, "time", SimpleNamespace(monotonic=lambda: now))
+    ending = session.Ending()
+    ending.begin(started[0])
+    assert ending.step() == {}
+    # As if this process had been stopped for a while.
+    now += session.GRACE + session.PATIENCE + 1
+    assert ending.step() == {}
+    eventually(lambda: not any(alive(pid) for pid in started))
+    assert ending.step() == {started[0]: True}
+    assert len(ending) == 0
+    greenlet.join()
+
+
+def test_what_does_not_end_is_given_up(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    its_own = session.Member(2**22, 2**22)
+    monkeypatch.setattr(session, "members_of", lambda sessions: {one: [its_own] for one in sessions})
+    assert not session.end(2**22, sleep=gevent.sleep, grace=0.05, patience=0.05)
+    assert f"processes {2**22} do not end on SIGKILL: given up" in caplog.text
 
 
 def test_no_zombies_are_left() -> None:

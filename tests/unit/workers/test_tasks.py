@@ -17,7 +17,15 @@ import psutil
 import pytest
 
 from solar_orch import config
-from solar_orch.errors import CommandFailed, Killed, TaskError, UnknownTaskType, Unrunnable
+from solar_orch.errors import (
+    CommandFailed,
+    DatabaseUnavailable,
+    Killed,
+    TaskError,
+    UnknownTaskType,
+    Unrunnable,
+)
+from solar_orch.plan.verdict import TIMED_OUT
 from solar_orch.workers.base import Worker
 from solar_orch.workers.calls import Cancelled, Ctxt
 from solar_orch.workers.tasks import Tasks
@@ -33,6 +41,7 @@ class Recorder:
         self.admitted: list[Ctxt] = []
         self.settled: list[tuple[Any, BaseException | None]] = []
         self.outputs: list[str | None] = []
+        self.kills: list[tuple[str, int | None, str]] = []
 
     def admit(self, ctxt: Ctxt) -> None:
         self.admitted.append(ctxt)
@@ -41,6 +50,9 @@ class Recorder:
         self.settled.append((result, error))
         self.outputs.append(self.worker.take_output(ctxt))
         return True
+
+    def record_kill(self, task_id: str, attempt: int | None, reason: str) -> None:
+        self.kills.append((task_id, attempt, reason))
 
 
 class FakeExecutor:
@@ -399,6 +411,19 @@ def test_kill_passes_on_whom_and_why(worker: Tasks) -> None:
     assert (first[0], first[1], str(first[2])) == ("p~running", None, "killed")
     assert (second[0], second[1], str(second[2])) == ("p~other", 2, "cancelled by bob")
     assert isinstance(first[2], Killed)
+    # A task that ran into its timeout has been recorded so by who tells of it.
+    worker.kill(ctxt("late"), reason=TIMED_OUT)
+    assert recorder(worker).kills == [("p~running", None, "killed"), ("p~other", 2, "cancelled by bob")]
+
+
+def test_kill_goes_on_though_it_cannot_be_recorded(worker: Tasks, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(*args: object) -> None:
+        raise DatabaseUnavailable("db", "away")
+
+    monkeypatch.setattr(recorder(worker), "record_kill", away)
+    executor = worker.executor = FakeExecutor(worker)
+    assert worker.kill(ctxt("running")) is True
+    assert executor.killed
 
 
 def test_kill_is_a_control_that_the_ledger_does_not_see(worker: Tasks) -> None:
