@@ -146,7 +146,8 @@ def _raise(point: str, _argument: str) -> None:
     raise Injected(point)
 
 
-_ACTIONS: dict[str, Callable[[str, str], None]] = {
+#: What can be done at a point, by name.
+ACTIONS: dict[str, Callable[[str, str], None]] = {
     "kill": _kill,
     "stop": _stop,
     "delay": _delay,
@@ -170,14 +171,14 @@ def parse(text: str) -> dict[str, list[_Fault]]:
         action, _, argument = action.partition(":")
         if not equals or point not in POINTS:
             raise _mistake(text, f"there is no point {point!r}")
-        if action not in _ACTIONS:
-            raise _mistake(text, f"there is no action {action!r}; there are: {', '.join(_ACTIONS)}")
+        if action not in ACTIONS:
+            raise _mistake(text, f"there is no action {action!r}; there are: {', '.join(ACTIONS)}")
         if visit not in ("", "*") and not visit.isdecimal():
             raise _mistake(text, f"{visit!r} is not the number of a visit")
         if action == "delay" and not argument.replace(".", "", 1).isdecimal():
             raise _mistake(text, f"{argument!r} is no number of seconds")
         when = None if visit == "*" else int(visit or 1)
-        found.setdefault(point, []).append(_Fault(_ACTIONS[action], argument, when))
+        found.setdefault(point, []).append(_Fault(ACTIONS[action], argument, when))
     return found
 
 

@@ -25,6 +25,8 @@ def tasks_hook(worker: Worker, clients: Mapping[str, Client]) -> None:
     """Make every call of a task an attempt that is claimed, kept alive and settled; tell of its end."""
     ledger = AttemptLedger(worker)
     worker.ledger = ledger
+    # A plan waits for the end of each attempt, whatever its driver makes of types that it does not have.
+    worker.answers_unknown = True
     worker.background(ledger.keep_alive)
     scheduler = Outbox(clients["scheduler"], "scheduler")
     system_log = Outbox(clients["system_log"], "system_log")

@@ -205,7 +205,9 @@ def call(plugin: Plugin, function: Callable[..., Any], *args: Any) -> Any:
         return function(*args)
     except (PluginError, ConfigError, AddressError, DatabaseRefused, DatabaseUnavailable):
         raise
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         raise plugin.error(f"{_name(function)} failed: {describe(error)}") from error
 
 
@@ -218,7 +220,11 @@ _NOT_THE_AUTHORS = tuple(
 
 def describe(error: BaseException) -> str:
     """An error on one line: type, message, and where in its author's code it arose, if it did."""
-    text = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(": ")
+    try:
+        said = str(error)
+    except Exception:
+        said = ""
+    text = " ".join(f"{type(error).__name__}: {said}".split()).rstrip(": ")
     where = _place(error)
     return f"{text} [{where}]" if where else text
 

@@ -134,7 +134,11 @@ class Database:
             self.close()
         prepare_file(self.name, self.path)
         engine = make_engine(self.url)
-        self._retried(lambda: self._check_version(engine), time.monotonic() + PATIENCE)
+        try:
+            self._retried(lambda: self._check_version(engine), time.monotonic() + PATIENCE)
+        except BaseException:
+            engine.dispose()
+            raise
         self._engine, self._pid, self._file = engine, os.getpid(), self._file_in_place()
         return engine
 

@@ -49,7 +49,7 @@ class Worker:
     controls: ClassVar[frozenset[str]] = frozenset({"ping"})
     #: Whether a call of a name that is no method is a task that ends in ``UnknownTaskType``,
     #: with all that belongs to a call, instead of being dropped by the executor.
-    answers_unknown: ClassVar[bool] = False
+    answers_unknown: bool = False
     #: When the process stops, workers with a lower number are drained first.
     drain_order: ClassVar[int] = 50
 
@@ -216,10 +216,10 @@ class Worker:
     def _settled(self, ledger: Ledger, ctxt: Ctxt, result: Any, error: BaseException | None) -> bool:
         try:
             return ledger.settle(ctxt, result, error)
-        except Exception as error:
+        except Exception as problem:
             LOG.error("%s: the outcome of attempt %s could not be recorded; it will be judged lost: %s",
-                      ctxt.get("task_id", "-"), ctxt.get("attempt", "-"), error,
-                      exc_info=_unexpected(error))  # fmt: skip
+                      ctxt.get("task_id", "-"), ctxt.get("attempt", "-"), problem,
+                      exc_info=_unexpected(problem))  # fmt: skip
             return False
 
     def _subscribers(self, method: Method, moment: str) -> list[Callable[..., object]]:

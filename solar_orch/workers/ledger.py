@@ -23,6 +23,8 @@ LOG = logging.getLogger(__name__)
 
 #: Bytes of JSON up to which a task's result is kept.
 RESULT_LIMIT = 64 * 1024
+#: Characters of a task's error that are kept: its beginning.
+ERRMSG_LIMIT = 16 * 1024
 
 #: Parts of a lease: between two heartbeats; that one may take; without one after which attempts are
 #: ended by their worker; and then, should the worker not be able to, by the guard of its commands.
@@ -92,10 +94,14 @@ class AttemptLedger:
         """
         key = (ctxt["task_id"], ctxt["attempt"])
         claim, _ = self._held[key]
-        output = self._worker.take_output(ctxt)
-        if isinstance(error, Interrupted):
-            return self._hand_back(key, claim, str(error), output)
-        return self._settle(key, claim, _verdict(claim, error), output, _kept(result))
+        try:
+            output = self._worker.take_output(ctxt)
+            if isinstance(error, Interrupted):
+                return self._hand_back(key, claim, str(error), output)
+            return self._settle(key, claim, _verdict(claim, error), output, _kept(result))
+        finally:
+            # Kept alive without a call it would be in progress for ever.
+            self._held.pop(key, None)
 
     def record_kill(self, task_id: str, attempt: int | None, reason: str) -> None:
         """Make the wish to kill a task durable, so that it outlives this process.
@@ -197,12 +203,12 @@ class AttemptLedger:
 
     def _end(self, held: dict[_Key, tuple[Claim, Ctxt]], why: str) -> None:
         for key in held.keys() & self._held.keys():
-            LOG.warning("%s: attempt %s is ended: %s", *key, why)
-            self._kill(key, Interrupted(why))
+            # False of one that has ended, and of which only the outcome is still to be recorded.
+            if self._kill(key, Interrupted(why)):
+                LOG.warning("%s: attempt %s is ended: %s", *key, why)
 
-    def _kill(self, key: _Key, error: Exception) -> None:
-        if self._worker.executor is not None:
-            self._worker.executor.kill(*key, error)
+    def _kill(self, key: _Key, error: Exception) -> bool:
+        return self._worker.executor is not None and self._worker.executor.kill(*key, error)
 
 
 def _is_alone(ctxt: Ctxt, lost: list[str]) -> bool:
@@ -219,10 +225,16 @@ def _is_alone(ctxt: Ctxt, lost: list[str]) -> bool:
 
 def describe(error: BaseException) -> str:
     """An error as a task's errmsg: SolarErrors speak for themselves, of others the type helps."""
-    text = str(error)
-    if isinstance(error, SolarError) and text:
-        return text
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    name = type(error).__name__
+    try:
+        text = str(error)
+    except Exception as problem:
+        text = f"its text cannot be had ({type(problem).__name__})"
+    if not isinstance(error, SolarError) or not text:
+        text = f"{name}: {text}" if text else name
+    # Neither a database nor a message takes surrogates, which come with names of files that are no UTF-8.
+    text = text.encode("utf-8", "backslashreplace").decode()
+    return text if len(text) <= ERRMSG_LIMIT else f"{text[:ERRMSG_LIMIT]} ... ({len(text)} characters)"
 
 
 def _log_stale(key: _Key, outcome: State, standing: Standing) -> None:
@@ -241,5 +253,6 @@ def _kept(result: Any) -> Any:
     """The result, if it is a JSON value of a bounded size; else None."""
     try:
         return result if len(json.dumps(result, allow_nan=False)) <= RESULT_LIMIT else None
-    except (TypeError, ValueError, RecursionError):
+    except Exception as error:  # it may be of any class, with methods of its own
+        LOG.debug("a result is no JSON value: %r", error)
         return None

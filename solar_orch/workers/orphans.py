@@ -41,7 +41,8 @@ def end_orphans(plan_uid: str, task_name: str, attempt: int) -> bool:
     if found:
         LOG.warning("%s~%s: ending what is left of an earlier attempt, session %s",
                     plan_uid, task_name, ", ".join(map(str, sorted(found))))  # fmt: skip
-    return all([session.end(number, sleep=gevent.sleep) for number in found])
+    left = [number for number in found if not session.end(number, sleep=gevent.sleep)]
+    return not left
 
 
 def _environments() -> list[dict[str, str]]:

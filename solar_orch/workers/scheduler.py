@@ -164,6 +164,8 @@ class Scheduler(Worker):
             except DatabaseUnavailable as error:
                 LOG.warning("leases could not be renewed: %s", error)
                 if time.monotonic() - renewed > lease * 2 / 3:
+                    for leader in self._leaders.values():
+                        LOG.warning("%s: the lead is given up, its lease may be another's by now", leader.uid)
                     self._dropped |= self._leaders.keys()
                     self._leaders.clear()
                 continue

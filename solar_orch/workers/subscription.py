@@ -98,8 +98,10 @@ def tell(subscriber: Subscriber, moment: str, ctxt: Ctxt, /, *args: Any, **kwarg
     """
     try:
         subscriber(ctxt, *args, **kwargs)
-    except Exception as error:
-        if moment == "before" and isinstance(error, Rejected):
+    except BaseException as error:
+        # Before the call, what is no error may be meant for all of it; later on its outcome stands.
+        mine = isinstance(error, (Exception, SystemExit)) and not isinstance(error, Rejected)
+        if moment == "before" and not mine:
             raise
         LOG.exception(
             "%s: subscriber %r failed %s the call (attempt %s)",

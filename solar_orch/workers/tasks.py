@@ -38,7 +38,7 @@ class Tasks(Worker):
     name: ClassVar[str] = "tasks"
     controls: ClassVar[frozenset[str]] = frozenset({"ping", "kill"})
     drain_order: ClassVar[int] = 0
-    answers_unknown: ClassVar[bool] = True
+    answers_unknown = True
 
     def __init__(self, conf: cfg.ConfigOpts, clients: Mapping[str, Client]) -> None:
         super().__init__(conf, clients)

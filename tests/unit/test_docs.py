@@ -18,7 +18,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from solar_orch import config
+from solar_orch import config, faults
 from solar_orch.cli import orch
 from solar_orch.cli.translation import message
 from solar_orch.errors import ExitCode, PlanError
@@ -27,6 +27,7 @@ from solar_orch.plan.model import Task
 from solar_orch.plan.parse import parse
 from solar_orch.plan.report import Outcome, as_dict
 from solar_orch.states import PlanStatus, State
+from solar_orch.workers import orphans
 from solar_orch.workers.tasks import Tasks
 
 if TYPE_CHECKING:
@@ -153,8 +154,7 @@ def test_every_control_is_named():
 
 
 def test_every_variable_of_a_command_is_described():
-    source = inspect.getsource(inspect.getmodule(Tasks))
-    variables = set(re.findall(r'"(SOLAR_\w+)":', source))
+    variables = {orphans.PLAN, orphans.TASK, orphans.ATTEMPT, orphans.SESSION}
     assert set(first_cells(sections(page("tasks"))["``cmd``"])) == variables
 
 
@@ -373,3 +373,37 @@ def test_the_configuration_of_the_service_is_taken(clean_environment: Path):
     assert conf.orchestration.runtime_dir == f"/run/{service['RuntimeDirectory']}"
     assert service["RestartPreventExitStatus"] == str(int(ExitCode.USAGE))
     assert float(service["TimeoutStopSec"]) > conf.orchestration.drain_timeout
+
+
+# -- guarantees and faults -------------------------------------------------------------
+
+
+def test_every_promise_names_tests_that_there_are():
+    promises = sections(page("guarantees"))
+    for title in ("", "Guarantees", "What is not promised"):
+        promises.pop(title)
+    assert "".join(title[0] for title in promises) == "12345678W"
+    for title, text in promises.items():
+        named = re.findall(r"^- ``(tests/[\w/]+\.py)::(\w+)``$", text, re.MULTILINE)
+        assert named, title
+        for path, name in named:
+            assert f"def {name}(" in ROOT.joinpath(path).read_text(), f"{title}: {path}::{name}"
+
+
+def test_every_test_of_faults_holds_a_promise():
+    text = page("guarantees")
+    for path in (ROOT / "tests" / "faults").glob("test_*.py"):
+        for name in re.findall(r"^def (test_\w+)\(", path.read_text(), re.MULTILINE):
+            assert f"``tests/faults/{path.name}::{name}``" in text
+
+
+def test_every_fault_point_is_described():
+    described = sections(page("faults"))
+    for title, points in (
+        ("Commits", faults.COMMITS),
+        ("Sends", faults.SENDS),
+        ("Single points", faults.SINGLE),
+    ):
+        rows = re.findall(r"^   \* - ``(.*)``\n     - (.*)$", described[title], re.MULTILINE)
+        assert {name: what.replace("``", "") for name, what in rows} == points
+    assert set(first_cells(described["Actions"])) == set(faults.ACTIONS)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from solar_orch.plan import dump as dump_module
@@ -184,7 +184,11 @@ _LOADERS: list[Any] = [yaml.SafeLoader] + ([yaml.CSafeLoader] if yaml.__with_lib
 
 
 @pytest.mark.parametrize("loader", _LOADERS, ids=lambda loader: loader.__name__)
-@settings(max_examples=250, deadline=None)
+@settings(
+    max_examples=250,
+    deadline=None,
+    suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
+)
 @given(plan=plans())
 def test_what_is_dumped_is_read_back(loader: Any, plan: Plan) -> None:
     with pytest.MonkeyPatch.context() as patch:

@@ -248,7 +248,9 @@ class Site:
         path = self.root / "marks"
         lines = path.read_text().splitlines() if path.exists() else []
         found = [line.split(" ") for line in lines]
-        return [Mark(sign == "+", uid, name, int(attempt)) for sign, uid, name, attempt in found]
+        return [
+            Mark(sign == "+", uid, name, int(attempt)) for sign, uid, name, attempt in found if sign in "+-"
+        ]
 
     # -- processes ---------------------------------------------------------------
 
@@ -265,28 +267,33 @@ class Site:
             check=False,
         )
 
-    def start(self, *command: str, **options: object) -> Process:
-        """Start a command of this environment and leave it running."""
+    def start(self, *command: str, faults: str | None = None, **options: object) -> Process:
+        """Start a command of this environment and leave it running.
+
+        :param faults: what is injected into it, see ``solar_orch.faults``
+        """
         output = self.root / f"output.{len(self.processes)}"
         env = {**self.env, **_settings(options)}
+        if faults is not None:
+            env["SOLAR_FAULTS"] = faults
         process = Process([script(command[0]), *command[1:]], env, self.root, output)
         self.processes.append(process)
         return process
 
-    def worker(self, *names: str, **options: object) -> Process:
+    def worker(self, *names: str, faults: str | None = None, **options: object) -> Process:
         """Start a ``solar-worker`` and wait until it takes calls.
 
         :param names: of the workers to run in it; all when there is none
         :param options: of ``[orchestration]``, for this process alone
         """
-        process = self.begin_worker(*(f"--worker={name}" for name in names), **options)
+        process = self.begin_worker(*(f"--worker={name}" for name in names), faults=faults, **options)
         for name in names or WORKERS:
             process.wait_for(f" {name}: ready at ")
         return process
 
-    def begin_worker(self, *args: str, **options: object) -> Process:
+    def begin_worker(self, *args: str, faults: str | None = None, **options: object) -> Process:
         """Start a ``solar-worker``, which may have something else in mind than to serve."""
-        return self.start("solar-worker", *args, **options)
+        return self.start("solar-worker", *args, faults=faults, **options)
 
     def refused_worker(self, *args: str, code: int = 2, **options: object) -> str:
         """Start a ``solar-worker`` that ends with `code`; the one line in which it says why."""
@@ -342,14 +349,14 @@ class Site:
         row, outcomes = self.store.plans.outcomes(uid)
         return Ended(report.as_dict(row.uid, row.name, row.status, outcomes))
 
-    def ended(self, uid: str) -> Ended:
+    def ended(self, uid: str, seconds: float = PATIENCE) -> Ended:
         """Wait for the end of a plan."""
 
         def over() -> bool:
             row = self.store.plans.get(uid)
             return row.status in _OVER and not self.store.plans.in_progress(row.id)
 
-        wait_until(over, lambda: f"the plan's end; it stands thus: {self.look(uid).report}")
+        wait_until(over, lambda: f"the plan's end; it stands thus: {self.look(uid).report}", seconds)
         return self.look(uid)
 
     def wait_for_mark(self, name: str, begins: bool = True) -> None:
