@@ -44,7 +44,7 @@ COMMITS: dict[str, str] = {
     "claim": "a tasks worker takes an attempt",
     "beat": "a tasks worker keeps its attempts alive",
     "settle": "a tasks worker records an outcome",
-    "hand_back": "a tasks worker gives back an attempt that it was running",
+    "hand_back": "a tasks worker gives back an attempt, run in part or not at all",
     "kill": "a wish to kill a task is recorded",
     "log": "the system log enters outcomes",
     "stage": "a change is staged",

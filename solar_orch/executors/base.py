@@ -46,6 +46,9 @@ class Executor(Protocol):
         and before :meth:`run` (which then returns at once).
         """
 
+    # An executor may have `refuse()`: take no new calls from now on, and return at once; `stop` follows.
+    # And `taking`: whether it does take calls; what has been taken, and is not admitted yet, asks for it.
+
     def kill(self, task_id: str, attempt: int | None = None, error: Exception | None = None) -> bool:
         """End the running call of this task by throwing ``Cancelled`` into it; does not wait.
 

@@ -88,6 +88,11 @@ class GreenletExecutor:
         """Whether it has been asked to stop, or has failed."""
         return bool(self._stop_asked.is_set())
 
+    @property
+    def taking(self) -> bool:
+        """Whether calls are taken; if not, what is still to be admitted need not be made."""
+        return self._taking
+
     # -- the contract of an executor -------------------------------------
 
     def run(self) -> None:
@@ -113,6 +118,14 @@ class GreenletExecutor:
         self._ask_to_stop(timeout)
         if self._begun and not self._finished.wait(timeout + 3 * (GRACE + LAST_GRACE)):
             LOG.error("%s: did not end in time", self.worker.name)
+
+    def refuse(self) -> None:
+        """Take no new calls from now on, and let those go that wait for a slot; returns at once."""
+        if self._taking:
+            self._taking = False
+            if self._backlog:
+                LOG.info("%s: %d waiting calls are let go", self.worker.name, len(self._backlog))
+            self._backlog.clear()
 
     def kill(self, task_id: str, attempt: int | None = None, error: Exception | None = None) -> bool:
         """End a running call; see :meth:`solar_orch.executors.base.Executor.kill`.
@@ -248,11 +261,7 @@ class GreenletExecutor:
             raise SolarError(f"{self.worker.name}: no more calls are received")
 
     def _ask_to_stop(self, timeout: float) -> None:
-        if self._taking:
-            self._taking = False
-            if self._backlog:
-                LOG.info("%s: %d waiting calls are let go", self.worker.name, len(self._backlog))
-            self._backlog.clear()
+        self.refuse()
         self._deadline = min(self._deadline, time.monotonic() + timeout)
         self._stop_asked.set()
         self._call_ended.set()

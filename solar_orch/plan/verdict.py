@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from solar_orch.errors import ExecutionTimeout, Killed
 from solar_orch.plan.model import OnLost
-from solar_orch.states import State
+from solar_orch.states import SETTLED, State
 
 #: Reason of a kill: no result within the task's ``timeout``.  Any other reason is a text for its error.
-TIMED_OUT = "timeout"
+TIMED_OUT = "@timeout"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,19 @@ def after_kill(reason: str, failures: int, retry: int, timeout: float | None) ->
     if reason == TIMED_OUT:
         return after_failure(failures, retry, str(ExecutionTimeout(timeout or 0.0, "timeout")))
     return after_failure(failures, retry, str(Killed(reason)), retriable=False)
+
+
+def with_wish(
+    kill: str | None, failures: int, retry: int, timeout: float | None, otherwise: Verdict
+) -> Verdict:
+    """What a wish to kill makes of an attempt that ends in another way, and not for good.
+
+    :param kill: the reason of the wish, None if there is none
+    :param otherwise: the verdict without it
+    """
+    if kill is None or otherwise.state in SETTLED:
+        return otherwise
+    return after_kill(kill, failures, retry, timeout)
 
 
 def after_interruption(what: str, on_lost: OnLost) -> Verdict:

@@ -42,6 +42,9 @@ class StoppedAtOnce(SolarError):  # noqa: N818 - as Interrupted and Killed
 def run(executors: Mapping[str, Executor], conf: cfg.ConfigOpts) -> None:
     """Run all executors until SIGTERM, SIGINT, or the failure of one; blocks.
 
+    They are begun in their order; when one has failed, or a signal has come,
+    those that have not been begun are not run.
+
     A signal stops them in the order of ``worker.drain_order``, each with
     ``drain_timeout`` seconds for what it runs.  A second signal ends all at
     once; should that not be done within ``HARD_LIMIT`` seconds, the process
@@ -65,6 +68,7 @@ class _Run:
         self._executors = executors
         self._drain_timeout = drain_timeout
         self._stopping = False
+        self._begun: set[str] = set()
         self._forced = False
         self._signals = 0
         self._over = False
@@ -95,6 +99,10 @@ class _Run:
     # -- running ---------------------------------------------------------
 
     def _run_one(self, name: str, executor: Executor) -> None:
+        if self._stopping:
+            # Of processes that are started at once, the one that gets the first address must get all.
+            return
+        self._begun.add(name)
         try:
             executor.run()
             # Whoever embeds the host may stop an executor without asking the runner.
@@ -143,8 +151,16 @@ class _Run:
         if not self._stopping:
             self._stopping = True
             LOG.info("stopping: %s", why)
+            self._refuse_calls()
             self._stopper = gevent.spawn(self._stop_in_order)
             self._stopper.rawlink(self._note_change)
+
+    def _refuse_calls(self) -> None:
+        """Have those that are stopped first start nothing more, before their turn in the loop comes."""
+        for name in next(iter(_groups(self._executors)), []):
+            refuse = getattr(self._executors[name], "refuse", None)
+            if refuse is not None:
+                refuse()
 
     def _stop_in_order(self) -> None:
         for names in _groups(self._executors):
@@ -157,6 +173,8 @@ class _Run:
         gevent.joinall(greenlets, timeout=timeout + MARGIN)
 
     def _stop_one(self, name: str, timeout: float) -> None:
+        if name not in self._begun:
+            return
         try:
             self._executors[name].stop(timeout)
         except Exception:

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from solar_orch.plan.model import OnLost
-from solar_orch.plan.verdict import TIMED_OUT, Verdict, after_failure, after_kill, after_loss
+from solar_orch.plan.verdict import TIMED_OUT, Verdict, after_failure, after_kill, after_loss, with_wish
 from solar_orch.states import State
 from solar_orch.store.database import Database, db_now
 from solar_orch.store.instance import instance
@@ -188,10 +188,8 @@ class Attempts:
             row = connection.execute(sa.select(tasks).where(*conditions)).one_or_none()
             if row is None:
                 return None
-            if row.kill is not None:
-                verdict = after_kill(row.kill, row.failures, row.retry, row.timeout)
-            else:
-                verdict = after_loss(what, OnLost(row.on_lost), row.losses + 1, lost_limit)
+            loss = after_loss(what, OnLost(row.on_lost), row.losses + 1, lost_limit)
+            verdict = with_wish(row.kill, row.failures, row.retry, row.timeout, loss)
             return _end(
                 connection,
                 verdict,
@@ -316,11 +314,12 @@ def _end(
 
 
 def _wish(connection: Connection, *conditions: sa.ColumnElement[bool], reason: str) -> bool:
-    """Have the holder of an attempt kill it; the first wish stands."""
+    """Have the holder of an attempt kill it; the first wish stands, but somebody's own outdoes a timeout."""
+    before = tasks.c.kill if reason == TIMED_OUT else sa.func.nullif(tasks.c.kill, TIMED_OUT)
     statement = (
         sa.update(tasks)
         .where(*conditions, tasks.c.status == State.INPROGRESS)
-        .values(kill=sa.func.coalesce(tasks.c.kill, reason))
+        .values(kill=sa.func.coalesce(before, reason))
         .returning(tasks.c.id)
     )
     return connection.execute(statement).first() is not None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from solar_orch.plan.model import OnLost
-from solar_orch.plan.verdict import Verdict, after_interruption, after_kill
+from solar_orch.plan.verdict import Verdict, after_interruption, after_loss, with_wish
 from solar_orch.states import State
 from solar_orch.store.database import Database, db_now
 from solar_orch.store.instance import instance
@@ -43,6 +43,17 @@ class Standing:
     attempt: int | None
 
 
+_CLAIM = (
+    tasks.c.id,
+    tasks.c.plan_id,
+    tasks.c.position,
+    tasks.c.attempt,
+    tasks.c.retry,
+    tasks.c.failures,
+    tasks.c.lost_workers,
+)
+
+
 class Claims:
     """All methods block on the database and raise what ``Database`` raises."""
 
@@ -65,28 +76,10 @@ class Claims:
                 tasks.c.worker.is_(None),
             )
             .values(worker=instance(), beat=1, start_time=db_now())
-            .returning(
-                tasks.c.id,
-                tasks.c.plan_id,
-                tasks.c.position,
-                tasks.c.attempt,
-                tasks.c.retry,
-                tasks.c.failures,
-                tasks.c.lost_workers,
-            )
+            .returning(*_CLAIM)
         )
         row = self._database.write(lambda connection: connection.execute(statement).one_or_none(), "claim")
-        if row is None:
-            return None
-        return Claim(
-            id=row.id,
-            plan_id=row.plan_id,
-            position=row.position,
-            attempt=row.attempt,
-            retry=row.retry,
-            failures=row.failures,
-            lost_workers=tuple(row.lost_workers.split()),
-        )
+        return _claim_of(row) if row is not None else None
 
     def settle(
         self,
@@ -96,10 +89,13 @@ class Claims:
         output: str | None = None,
         result: Any = None,
     ) -> Standing:
-        """End an attempt that this process holds, with its outcome."""
+        """End an attempt that this process holds, with its outcome.
+
+        One that was to be killed, and failed by itself, is not tried again.
+        """
 
         def work(connection: Connection) -> Standing:
-            return _ended(connection, claim, verdict, verdict.errmsg, output=output, result=result)
+            return _ended(connection, claim, lambda row: verdict, None, output=output, result=result)
 
         return self._database.write(work, "settle")
 
@@ -111,39 +107,59 @@ class Claims:
 
         :param why: for the event, and the error if there is one
         """
+        what = f"attempt {claim.attempt} was interrupted: {why}"
 
         def work(connection: Connection) -> Standing:
-            row = connection.execute(sa.select(tasks).where(tasks.c.id == claim.id)).one_or_none()
-            if row is None:
-                return Standing(False, None, None)
-            if row.kill is not None:
-                verdict = after_kill(row.kill, row.failures, row.retry, row.timeout)
-            else:
-                verdict = after_interruption(
-                    f"attempt {claim.attempt} was interrupted: {why}", OnLost(row.on_lost)
-                )
-            return _ended(connection, claim, verdict, verdict.errmsg or why, output=output)
+            return _ended(
+                connection,
+                claim,
+                lambda row: after_interruption(what, OnLost(row.on_lost)),
+                why,
+                output=output,
+            )
+
+        return self._database.write(work, "hand_back")
+
+    def give_back(self, claim: Claim, why: str) -> Standing:
+        """End an attempt that this process holds and has not run; it is made again."""
+
+        def work(connection: Connection) -> Standing:
+            return _ended(connection, claim, lambda row: Verdict(State.PENDING), why)
+
+        return self._database.write(work, "hand_back")
+
+    def give_up(self, claim: Claim, why: str, lost_limit: int) -> Standing:
+        """Give back an attempt that cannot be run here for now; counts as one that was lost."""
+
+        def work(connection: Connection) -> Standing:
+            return _ended(
+                connection,
+                claim,
+                lambda row: after_loss(why, OnLost.RERUN, row.losses + 1, lost_limit),
+                why,
+                losses=tasks.c.losses + 1,
+            )
 
         return self._database.write(work, "hand_back")
 
     def disclaim(self, plan_uid: str, name: str, attempt: int) -> bool:
-        """Give back an attempt that this process may have claimed, without having run it."""
+        """Give back an attempt that this process has not run, if it has claimed it at all."""
         plan = sa.select(plans.c.id).where(plans.c.uid == plan_uid).scalar_subquery()
+        query = sa.select(*_CLAIM).where(
+            tasks.c.plan_id == plan,
+            tasks.c.name == name,
+            tasks.c.attempt == attempt,
+            tasks.c.worker == instance(),
+        )
 
         def work(connection: Connection) -> bool:
-            return bool(
-                transition(
-                    connection,
-                    State.INPROGRESS,
-                    State.PENDING,
-                    tasks.c.plan_id == plan,
-                    tasks.c.name == name,
-                    tasks.c.attempt == attempt,
-                    tasks.c.worker == instance(),
-                    values={"worker": None, "end_time": db_now()},
-                    message="claimed, but not run",
-                )
-            )
+            row = connection.execute(query).one_or_none()
+            if row is None:
+                return False
+            claim = _claim_of(row)
+            return _ended(
+                connection, claim, lambda row: Verdict(State.PENDING), "claimed, but not run"
+            ).counts
 
         return self._database.write(work, "hand_back", patience=1.0)
 
@@ -171,15 +187,37 @@ class Claims:
         return {row.id: (row.attempt, row.kill) for row in rows}
 
 
+def _claim_of(row: Any) -> Claim:
+    return Claim(
+        id=row.id,
+        plan_id=row.plan_id,
+        position=row.position,
+        attempt=row.attempt,
+        retry=row.retry,
+        failures=row.failures,
+        lost_workers=tuple(row.lost_workers.split()),
+    )
+
+
 def _ended(
     connection: Connection,
     claim: Claim,
-    verdict: Verdict,
-    message: str | None,
+    judge: Callable[[Any], Verdict],
+    why: str | None,
     *,
-    output: str | None,
+    output: str | None = None,
     result: Any = None,
+    **values: Any,
 ) -> Standing:
+    """End the attempt of a claim, if it is still held.
+
+    :param judge: from the task's row to what becomes of it, but for a wish to kill it
+    :param why: for the event, where the verdict has no error
+    """
+    row = connection.execute(sa.select(tasks).where(tasks.c.id == claim.id)).one_or_none()
+    if row is None:
+        return Standing(False, None, None)
+    verdict = with_wish(row.kill, row.failures, row.retry, row.timeout, judge(row))
     moved = transition(
         connection,
         State.INPROGRESS,
@@ -194,11 +232,8 @@ def _ended(
             "result": sa.null() if result is None else result,
             "failures": tasks.c.failures + int(verdict.failed),
             "worker": None if verdict.state == State.PENDING else tasks.c.worker,
+            **values,
         },
-        message=message,
+        message=verdict.errmsg or why,
     )
-    if moved:
-        return Standing(True, verdict.state, claim.attempt)
-    query = sa.select(tasks.c.status, tasks.c.attempt).where(tasks.c.id == claim.id)
-    row = connection.execute(query).one_or_none()
-    return Standing(False, State(row.status), row.attempt) if row else Standing(False, None, None)
+    return Standing(bool(moved), verdict.state if moved else State(row.status), row.attempt)

@@ -6,6 +6,7 @@ import os
 import random
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +30,22 @@ PATIENCE = 10.0
 BACKOFF = (0.002, 0.25)
 
 
+_File = tuple[int, int]
+
+#: The files that are open, and those that were so in the process from which this one was forked: SQLite
+#: keeps the locks of a process in its memory, and a child would take its parent's for its own.
+_OPEN: Counter[_File] = Counter()
+_INHERITED: set[_File] = set()
+
+
+def _note_inherited() -> None:
+    _INHERITED.update(file for file, number in _OPEN.items() if number)
+    _OPEN.clear()
+
+
+os.register_at_fork(after_in_child=_note_inherited)
+
+
 class _Away(Exception):  # noqa: N818 - tried again, like a lock
     """The file that is open does not stand in its place now."""
 
@@ -44,8 +61,8 @@ class _Unanswered(Exception):  # noqa: N818 - becomes an answer
 class Database:
     """Lazily opened; making one touches nothing.
 
-    Usable from any number of greenlets of one process; after a fork the
-    child opens connections of its own.
+    Usable from any number of greenlets of one process.  It must not be open
+    when the process forks: in the child it is refused then.
 
     :param url: SQLAlchemy URL
     """
@@ -66,7 +83,7 @@ class Database:
             raise ConfigError("a database in memory would not be durable; name a file", option="database")
         self._engine: Engine | None = None
         self._pid = 0
-        self._file: tuple[int, int] | None = None
+        self._file: _File | None = None
         self._marks = Marks()
 
     @property
@@ -123,6 +140,7 @@ class Database:
         """The engine, made and the database checked (or created) at the first call.
 
         :raises DatabaseRefused: when there is something else at the URL; it is left untouched
+        :raises DatabaseUnavailable: when it was open as this process was forked
         """
         if self._engine is not None and self._pid == os.getpid():
             found = self._file_in_place()
@@ -133,6 +151,10 @@ class Database:
             # Another file was put in its place: what is open is not what others see.
             self.close()
         prepare_file(self.name, self.path)
+        if self._file_in_place() in _INHERITED:
+            raise DatabaseUnavailable(
+                self.name, "it was open when this process was forked; fork before it is used"
+            )
         engine = make_engine(self.url)
         try:
             self._retried(lambda: self._check_version(engine), time.monotonic() + PATIENCE)
@@ -140,15 +162,19 @@ class Database:
             engine.dispose()
             raise
         self._engine, self._pid, self._file = engine, os.getpid(), self._file_in_place()
+        if self._file is not None:
+            _OPEN[self._file] += 1
         return engine
 
     def close(self) -> None:
         """Close all connections; the next use opens new ones."""
         if self._engine is not None and self._pid == os.getpid():
             self._engine.dispose()
+            if self._file is not None:
+                _OPEN[self._file] -= 1
         self._engine = None
 
-    def _file_in_place(self) -> tuple[int, int] | None:
+    def _file_in_place(self) -> _File | None:
         try:
             status = os.stat(self.path)
         except OSError:

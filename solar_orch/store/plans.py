@@ -1,4 +1,4 @@
-"""Plans: made, wanted, stopped, finished, deleted and loaded."""
+"""Plans: made, wanted, stopped, finished and loaded."""
 
 from __future__ import annotations
 

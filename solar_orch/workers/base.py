@@ -129,21 +129,23 @@ class Worker:
         :raises KeyError: if there is no such method and ``answers_unknown`` is False
         """
         keywords = dict(kwargs or {})
+        # What methods and subscribers do to theirs must not reach the ledger and the executor.
+        given = ctxt.copy()
         target = self._target(method)
         ledger = None if method in self.controls else self.ledger
         if ledger is not None and not self._admitted(ledger, method, ctxt):
             return
-        result, error = self._outcome(target, ctxt, args, keywords, interruptible)
+        result, error = self._outcome(target, ctxt, given, args, keywords, interruptible)
         counts = True
         if ledger is not None:
             counts = self._settled(ledger, ctxt, result, error)
         elif isinstance(error, Exception):
             self._log_failure(method, ctxt, error)
         if counts and error is None:
-            self._tell_all(target, "on_success", ctxt, result, *args, **keywords)
+            self._tell_all(target, "on_success", given, result, *args, **keywords)
         elif counts:
-            self._tell_all(target, "on_error", ctxt, error, *args, **keywords)
-        self._tell_all(target, "after", ctxt)
+            self._tell_all(target, "on_error", given, error, *args, **keywords)
+        self._tell_all(target, "after", given)
         if method not in self.controls:
             self.outputs.pop(_attempt_of(ctxt), None)
 
@@ -196,6 +198,7 @@ class Worker:
         self,
         method: Method,
         ctxt: Ctxt,
+        given: Ctxt,
         args: Sequence[Any],
         kwargs: Mapping[str, Any],
         interruptible: Interruptible,
@@ -203,8 +206,8 @@ class Worker:
         try:
             with interruptible(ctxt):
                 for subscriber in self._subscribers(method, "before"):
-                    tell(subscriber, "before", ctxt)
-                return method(ctxt, *args, **kwargs), None
+                    tell(subscriber, "before", given)
+                return method(given, *args, **kwargs), None
         except Cancelled as signal:
             return None, signal.error
         except Exception as error:

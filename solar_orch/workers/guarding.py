@@ -199,6 +199,16 @@ class ProcessGuard:
         self._live.pop(guarded.serial, None)
         self._send(f"- {guarded.serial}\n".encode())
 
+    def open(self) -> None:
+        """Start the guard now, and not with the first command; does not block.
+
+        So that it can be asked to let an attempt begin no more.
+        """
+        try:
+            self._linked()
+        except GuardGone as error:
+            LOG.warning("%s", error)
+
     def beat(self, fence_after: float) -> None:
         """Give a sign of life; does not block.
 

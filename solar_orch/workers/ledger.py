@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import time
-from typing import Any
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 from solar_orch.config import GROUP
 from solar_orch.errors import DatabaseUnavailable, Interrupted, Rejected, SolarError
@@ -15,7 +17,7 @@ from solar_orch.store.claims import Claim, Standing
 from solar_orch.store.instance import is_of_this_machine
 from solar_orch.workers import session
 from solar_orch.workers.base import Worker
-from solar_orch.workers.calls import TASK_SEPARATOR, Ctxt, Stopping, cancellation
+from solar_orch.workers.calls import TASK_SEPARATOR, Ctxt, Stopping, cancellation, task_id
 from solar_orch.workers.guarding import end_attempts_of
 from solar_orch.workers.orphans import end_orphans
 
@@ -36,7 +38,17 @@ _FENCED_AFTER = 5 / 6
 #: Seconds that what a lost attempt started on this host gets to be ended.
 _END_TIMEOUT = session.GRACE + session.PATIENCE + 3.0
 
-_Key = tuple[str, int]
+
+class Attempt(NamedTuple):
+    """An attempt, as the calls of a tasks worker name it."""
+
+    plan_uid: str
+    task_name: str
+    number: int
+
+    @property
+    def task_id(self) -> str:
+        return task_id(self.plan_uid, self.task_name)
 
 
 class AttemptLedger:
@@ -52,9 +64,9 @@ class AttemptLedger:
         self._claims = worker.store.claims
         self._attempts = worker.store.attempts
         self._lease: float = worker.conf[GROUP].lease
-        self._held: dict[_Key, tuple[Claim, Ctxt]] = {}
-        #: Claims of which the answer was lost: (plan uid, task name, attempt).
-        self._doubtful: set[tuple[str, str, int]] = set()
+        self._held: dict[Attempt, tuple[Claim, Ctxt]] = {}
+        #: What may be claimed here, though nobody runs it: the answer was lost.
+        self._doubtful: set[Attempt] = set()
         self._stopping: Stopping | None = None
 
     # -- calls -----------------------------------------------------------------
@@ -62,27 +74,33 @@ class AttemptLedger:
     def admit(self, ctxt: Ctxt) -> None:
         """Claim the attempt, and see to it that nothing of a lost one is left on this host.
 
-        :raises Rejected: if it is not to be had: claimed before, replaced, or not wanted any more
+        :raises Rejected: if it is not to be had (claimed before, replaced, or not wanted any more), or
+            not to be run here
         :raises DatabaseUnavailable: if that cannot be found out
         """
+        attempt = _attempt_of(ctxt)
+        self._refuse_if_stopping()
+        if attempt in self._doubtful:
+            raise Rejected("an earlier claim of it is in doubt")
+        begun = time.monotonic()
         try:
-            plan_uid, name, attempt = ctxt["plan_uid"], ctxt["task_name"], ctxt["attempt"]
-        except KeyError as error:
-            raise Rejected(f"ctxt lacks {error}") from None
-        try:
-            claim = self._claims.claim(plan_uid, name, attempt)
+            claim = self._claims.claim(*attempt)
         except DatabaseUnavailable as error:
-            if error.in_doubt:
-                self._doubtful.add((plan_uid, name, attempt))
+            # A doubled call may hold it by now.
+            if error.in_doubt and attempt not in self._held:
+                self._doubtful.add(attempt)
             raise
         if claim is None:
             raise Rejected("it was claimed before, replaced by another attempt, or is not wanted any more")
-        key = (ctxt["task_id"], attempt)
-        self._held[key] = (claim, ctxt)
-        if not _is_alone(ctxt, [lost for lost in claim.lost_workers if is_of_this_machine(lost)]):
-            problem = "what an earlier attempt started on this host does not end"
-            self._settle(key, claim, Verdict(State.ERROR, problem, failed=True))
-            raise Rejected(problem)
+        self._held[attempt] = (claim, ctxt)
+        try:
+            self._prepare(claim, attempt, begun)
+        except BaseException as error:
+            # Kept alive without a call it would be in progress for ever.
+            self._held.pop(attempt, None)
+            if not isinstance(error, Rejected):
+                self._doubtful.add(attempt)
+            raise
 
     def settle(self, ctxt: Ctxt, result: Any, error: BaseException | None) -> bool:
         """Commit the outcome; False if it does not count.
@@ -92,16 +110,15 @@ class AttemptLedger:
 
         :raises DatabaseUnavailable: then
         """
-        key = (ctxt["task_id"], ctxt["attempt"])
-        claim, _ = self._held[key]
+        attempt = _attempt_of(ctxt)
+        claim, _ = self._held[attempt]
         try:
             output = self._worker.take_output(ctxt)
             if isinstance(error, Interrupted):
-                return self._hand_back(key, claim, str(error), output)
-            return self._settle(key, claim, _verdict(claim, error), output, _kept(result))
+                return self._hand_back(attempt, claim, str(error), output)
+            return self._settle(attempt, claim, _verdict(claim, error), output, _kept(result))
         finally:
-            # Kept alive without a call it would be in progress for ever.
-            self._held.pop(key, None)
+            self._held.pop(attempt, None)
 
     def record_kill(self, task_id: str, attempt: int | None, reason: str) -> None:
         """Make the wish to kill a task durable, so that it outlives this process.
@@ -111,42 +128,78 @@ class AttemptLedger:
         plan_uid, _, name = task_id.partition(TASK_SEPARATOR)
         self._attempts.kill(plan_uid, name, attempt, reason)
 
+    def _refuse_if_stopping(self) -> None:
+        if not getattr(self._worker.executor, "taking", True):
+            raise Rejected("the worker stops")
+
+    def _prepare(self, claim: Claim, attempt: Attempt, begun: float) -> None:
+        """See to it that a claimed attempt may be run here.
+
+        :param begun: when its claim was begun, by the monotonic clock
+        :raises Rejected: if not; it is not held any more then
+        """
+        if not _is_alone(attempt, [lost for lost in claim.lost_workers if is_of_this_machine(lost)]):
+            problem = "what an earlier attempt started on this host does not end"
+            self._claims.give_up(claim, problem, self._worker.conf[GROUP].lost_limit)
+            raise Rejected(problem)
+        long_ago = time.monotonic() - begun > self._lease / 2
+        if long_ago and not self._claims.beat([claim], patience=self._lease):
+            # This process was stopped, and the attempt judged lost.
+            raise Rejected("another has taken its place meanwhile")
+        try:
+            self._refuse_if_stopping()
+        except Rejected as error:
+            self._claims.give_back(claim, str(error))
+            raise
+
     def _settle(
-        self, key: _Key, claim: Claim, verdict: Verdict, output: str | None = None, result: Any = None
+        self, attempt: Attempt, claim: Claim, verdict: Verdict, output: str | None = None, result: Any = None
     ) -> bool:
-        standing = self._committed(
-            key, lambda: self._claims.settle(claim, verdict, output=output, result=result)
-        )
+        def settle() -> Standing:
+            return self._claims.settle(claim, verdict, output=output, result=result)
+
+        standing = self._committed(attempt, verdict.state, settle)
         if not standing.counts:
-            _log_stale(key, verdict.state, standing)
+            _log_stale(attempt, verdict.state, standing)
             return False
-        LOG.info("%s: attempt %s: %s%s", *key, verdict.state, f": {verdict.errmsg}" if verdict.errmsg else "")
+        LOG.info("%s: attempt %s: %s%s", attempt.task_id, attempt.number, standing.status,
+                 f": {verdict.errmsg}" if verdict.errmsg else "")  # fmt: skip
         return True
 
-    def _hand_back(self, key: _Key, claim: Claim, why: str, output: str | None) -> bool:
-        standing = self._committed(key, lambda: self._claims.hand_back(claim, why, output=output))
+    def _hand_back(self, attempt: Attempt, claim: Claim, why: str, output: str | None) -> bool:
+        def hand_back() -> Standing:
+            return self._claims.hand_back(claim, why, output=output)
+
+        standing = self._committed(attempt, State.PENDING, hand_back)
         if not standing.counts:
-            _log_stale(key, State.PENDING, standing)
+            _log_stale(attempt, State.PENDING, standing)
             return False
         if standing.status == State.PENDING:
-            LOG.info("%s: attempt %s was handed back", *key)
+            LOG.info("%s: attempt %s was handed back", attempt.task_id, attempt.number)
             return False
-        LOG.info("%s: attempt %s: %s", *key, standing.status)
+        LOG.info("%s: attempt %s: %s", attempt.task_id, attempt.number, standing.status)
         return True
 
-    def _committed(self, key: _Key, commit: Any) -> Standing:
-        try:
-            while True:
-                try:
-                    standing: Standing = commit()
-                except DatabaseUnavailable as error:
-                    if self._stopping is not None and self._stopping.is_set():
-                        raise
-                    LOG.warning("%s: the outcome of attempt %s is not recorded yet: %s", *key, error)
-                else:
-                    return standing
-        finally:
-            del self._held[key]
+    def _committed(self, attempt: Attempt, state: State, commit: Callable[[], Standing]) -> Standing:
+        """Commit as soon as the database lets it.
+
+        :param state: that the task is then in
+        :raises DatabaseUnavailable: if the worker has stopped before
+        """
+        in_doubt = False
+        while True:
+            try:
+                standing = commit()
+            except DatabaseUnavailable as error:
+                if self._stopping is not None and self._stopping.is_set():
+                    raise
+                in_doubt = in_doubt or error.in_doubt
+                LOG.warning("%s: the outcome of attempt %s is not recorded yet: %s",
+                            attempt.task_id, attempt.number, error)  # fmt: skip
+            else:
+                if in_doubt and standing.status == state and standing.attempt == attempt.number:
+                    return replace(standing, counts=True)
+                return standing
 
     # -- heartbeat ---------------------------------------------------------------
 
@@ -159,6 +212,8 @@ class AttemptLedger:
         self._stopping = stopping
         pause = self._lease * _INTERVAL
         kept = time.monotonic()
+        # Whoever takes an attempt's place asks the guard to see to it that it does not begin late.
+        self._worker.process_guard.open()
         # The guard fences nothing before the first: a worker may be stopped before it comes to the next.
         self._worker.process_guard.beat(self._lease * _FENCED_AFTER)
         while not stopping.wait(pause):
@@ -171,7 +226,7 @@ class AttemptLedger:
             # Sooner again, so that it is found out in time that none can be kept.
             pause = self._lease * _PATIENCE
             if time.monotonic() - kept > self._lease * _GIVEN_UP_AFTER:
-                self._end(dict(self._held), "the database could not be reached for most of a lease")
+                self._end(list(self._held), "the database could not be reached for most of a lease")
 
     def _keep(self) -> bool:
         """Beat once; whether all that is held is known to be kept, or lost."""
@@ -183,44 +238,60 @@ class AttemptLedger:
         except DatabaseUnavailable as error:
             LOG.warning("no heartbeat: %s", error)
             return False
-        for key, (claim, ctxt) in held.items():
-            attempt, kill = alive.get(claim.id, (0, None))
-            if attempt != claim.attempt:
-                self._end({key: (claim, ctxt)}, "another has taken its place")
+        for attempt, (claim, ctxt) in held.items():
+            number, kill = alive.get(claim.id, (0, None))
+            if number != attempt.number:
+                self._end([attempt], "another has taken its place")
             elif kill is not None:
-                self._kill(key, cancellation(kill, ctxt))
+                self._kill(attempt, cancellation(kill, ctxt))
         return True
 
     def _give_back_doubtful(self) -> None:
-        for doubtful in list(self._doubtful):
+        for doubtful in self._doubtful - self._held.keys():
             try:
                 if self._claims.disclaim(*doubtful):
                     LOG.warning("%s: attempt %s had been claimed without an answer and was given back",
-                                f"{doubtful[0]}{TASK_SEPARATOR}{doubtful[1]}", doubtful[2])  # fmt: skip
+                                doubtful.task_id, doubtful.number)  # fmt: skip
             except DatabaseUnavailable:
                 return
             self._doubtful.discard(doubtful)
 
-    def _end(self, held: dict[_Key, tuple[Claim, Ctxt]], why: str) -> None:
-        for key in held.keys() & self._held.keys():
+    def _end(self, attempts: Iterable[Attempt], why: str) -> None:
+        for attempt in attempts:
             # False of one that has ended, and of which only the outcome is still to be recorded.
-            if self._kill(key, Interrupted(why)):
-                LOG.warning("%s: attempt %s is ended: %s", *key, why)
+            if attempt in self._held and self._kill(attempt, Interrupted(why)):
+                LOG.warning("%s: attempt %s is ended: %s", attempt.task_id, attempt.number, why)
 
-    def _kill(self, key: _Key, error: Exception) -> bool:
-        return self._worker.executor is not None and self._worker.executor.kill(*key, error)
+    def _kill(self, attempt: Attempt, error: Exception) -> bool:
+        executor = self._worker.executor
+        return executor is not None and executor.kill(attempt.task_id, attempt.number, error)
 
 
-def _is_alone(ctxt: Ctxt, lost: list[str]) -> bool:
+def _attempt_of(ctxt: Ctxt) -> Attempt:
+    """The attempt that a call is.
+
+    :raises Rejected: if it is none
+    """
+    try:
+        attempt = Attempt(ctxt["plan_uid"], ctxt["task_name"], ctxt["attempt"])
+        given = ctxt["task_id"]
+    except KeyError as error:
+        raise Rejected(f"ctxt lacks {error}") from None
+    if given != attempt.task_id:
+        raise Rejected(f"its task_id should be {attempt.task_id}")
+    return attempt
+
+
+def _is_alone(attempt: Attempt, lost: list[str]) -> bool:
     """Whether nothing is left of what earlier attempts started on this host; ends it.
 
     :param lost: the instances of this host under which such attempts were lost
     """
-    earlier = ctxt["attempt"] - 1
+    earlier = attempt.number - 1
     for instance in lost:
-        if not end_attempts_of(instance, ctxt["task_id"], earlier, _END_TIMEOUT):
+        if not end_attempts_of(instance, attempt.task_id, earlier, _END_TIMEOUT):
             return False
-    return not lost or end_orphans(ctxt["plan_uid"], ctxt["task_name"], earlier)
+    return not lost or end_orphans(attempt.plan_uid, attempt.task_name, earlier)
 
 
 def describe(error: BaseException) -> str:
@@ -237,9 +308,10 @@ def describe(error: BaseException) -> str:
     return text if len(text) <= ERRMSG_LIMIT else f"{text[:ERRMSG_LIMIT]} ... ({len(text)} characters)"
 
 
-def _log_stale(key: _Key, outcome: State, standing: Standing) -> None:
+def _log_stale(attempt: Attempt, outcome: State, standing: Standing) -> None:
     now = f"attempt {standing.attempt} is {standing.status}" if standing.attempt else "the plan is gone"
-    LOG.warning("%s: stale result of attempt %s dropped (%s): %s", *key, outcome, now)
+    LOG.warning("%s: stale result of attempt %s dropped (%s): %s",
+                attempt.task_id, attempt.number, outcome, now)  # fmt: skip
 
 
 def _verdict(claim: Claim, error: BaseException | None) -> Verdict:

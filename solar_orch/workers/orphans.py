@@ -77,4 +77,4 @@ def _session_of(variables: Mapping[str, str]) -> int | None:
 
 
 def _number(text: str) -> int:
-    return int(text) if text.isdecimal() else 0
+    return int(text) if text.isdecimal() and len(text) < 20 else 0

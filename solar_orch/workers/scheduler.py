@@ -103,17 +103,16 @@ class Scheduler(Worker):
 
     def _look_around(self, now: float) -> None:
         """Take the lead of plans that have none, and notice plans that were steered or lost."""
+        dropped, self._dropped = self._dropped, set()
         mine = self.store.leases.mine()
         for plan_id, leader in list(self._leaders.items()):
             led = mine.get(plan_id)
             if led is None or led.epoch != leader.epoch:
-                LOG.warning("%s: the lead was lost to another scheduler", leader.uid)
-                del self._leaders[plan_id]
+                self._lose_lead(plan_id, leader)
             elif led.revision != leader.revision:
                 leader.stale = True
-        for plan_id in self._dropped & mine.keys() - self._leaders.keys():
+        for plan_id in dropped & mine.keys() - self._leaders.keys():
             self._lead_plan(plan_id, mine[plan_id].uid, mine[plan_id].epoch)
-        self._dropped.clear()
         leases = {lease.plan_id: lease for lease in self.store.leases.open()}
         silent = set(
             self._rivals.expired(
@@ -159,6 +158,8 @@ class Scheduler(Worker):
         lease = self.conf[GROUP].lease
         renewed = time.monotonic()
         while not stopping.wait(lease / 3):
+            # Only of these the answer tells: others may come while it is on its way.
+            leaders = dict(self._leaders)
             try:
                 kept = self.store.leases.renew(patience=lease / 6)
             except DatabaseUnavailable as error:
@@ -170,10 +171,14 @@ class Scheduler(Worker):
                     self._leaders.clear()
                 continue
             renewed = time.monotonic()
-            for plan_id, leader in list(self._leaders.items()):
-                if kept.get(plan_id) != leader.epoch:
-                    LOG.warning("%s: the lead was lost to another scheduler", leader.uid)
-                    self._leaders.pop(plan_id, None)
+            for plan_id, leader in leaders.items():
+                if kept.get(plan_id) != leader.epoch and self._leaders.get(plan_id) is leader:
+                    self._lose_lead(plan_id, leader)
+
+    def _lose_lead(self, plan_id: int, leader: Leader) -> None:
+        LOG.warning("%s: the lead was lost to another scheduler", leader.uid)
+        self._leaders.pop(plan_id, None)
+        self._dropped.add(plan_id)
 
     def _not_carried(self, ctxt: Ctxt, error: NotCarried) -> None:
         """A task whose arguments cannot be sent would wait for its claim for ever."""

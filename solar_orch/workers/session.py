@@ -93,11 +93,6 @@ def _unreadable(pid: int) -> Member | None:
         return None
 
 
-def is_alive(session: int) -> bool:
-    """Whether a living process is left in a session."""
-    return bool(_certain_members_of([session])[session])
-
-
 def _certain_members_of(sessions: Collection[int]) -> dict[int, list[Member]]:
     found = members_of(sessions)
     # One that forks while the list is read can slip through it, but not twice.

@@ -64,7 +64,7 @@ def check(site: Site, uid: str, allowed: Mapping[str, Iterable[str]] | None = No
     rows = site.store.plans.tasks(plan.id)
     _Replay(site, rows, _parents(site, plan.id), found).run(site.store.events.all(plan.id))
     _check_ends(rows, allowed or {}, found)
-    _check_marks(site, uid, found)
+    _check_marks(site, uid, rows, found)
     _check_log(site, uid, plan.id, found)
     return found
 
@@ -159,8 +159,9 @@ def _check_ends(rows: list[dict[str, Any]], allowed: Mapping[str, Iterable[str]]
             )
 
 
-def _check_marks(site: Site, uid: str, found: Findings) -> None:
+def _check_marks(site: Site, uid: str, rows: list[dict[str, Any]], found: Findings) -> None:
     begun: collections.Counter[tuple[str, int]] = collections.Counter()
+    ended: set[tuple[str, int]] = set()
     path = site.root / "marks"
     for line in path.read_text().splitlines() if path.exists() else []:
         sign, plan, name, attempt = line.split(" ")
@@ -171,6 +172,12 @@ def _check_marks(site: Site, uid: str, found: Findings) -> None:
             found.broken.append(f"{name}: attempt {attempt} overlapped with another")
         elif sign == "+":
             begun[name, int(attempt)] += 1
+        else:
+            ended.add((name, int(attempt)))
+    for row in rows:
+        is_guarded = any(isinstance(arg, str) and "$SITE/marks" in arg for arg in row["args"])
+        if row["status"] == State.SUCCESS and is_guarded and (row["name"], row["attempt"]) not in ended:
+            found.broken.append(f"{row['name']} is in SUCCESS, but its command has not come to its end")
     for (name, attempt), times in begun.items():
         if times > 1:
             found.doubled += 1

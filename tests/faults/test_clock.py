@@ -54,7 +54,7 @@ def a_clock_that_can_be_moved(site: Site) -> None:
     hooks = {f"solar.orchestration.hooks.{name}.construct": {"clock": "movable_clock:hook"}
              for name in ("scheduler", "system_log", "tasks")}  # fmt: skip
     packages.install(site, "movable-clock", hooks, {"movable_clock": MOVABLE_CLOCK})
-    site.set(lease=1.5, resend_interval=0.5, send_timeout=0.5)
+    site.set(lease=1.2, resend_interval=0.5, send_timeout=0.5)
 
 
 def move(site: Site, seconds: float) -> None:
@@ -83,8 +83,7 @@ def wait_for_clock(site: Site, seconds: float, *processes: Process) -> None:
 FAILS_ONCE = guarded('[ "$SOLAR_ATTEMPT" != 1 ] || exit 1')
 
 
-@pytest.mark.parametrize("seconds", [HOUR, -HOUR], ids=["forwards", "backwards"])
-def test_nothing_is_due_at_once_or_an_hour_late_when_the_clock_is_moved(site: Site, seconds: float) -> None:
+def test_nothing_is_due_at_once_or_an_hour_late_when_the_clock_is_moved(site: Site) -> None:
     worker = site.worker()
     wait_for_clock(site, 0, worker)
     uid = site.want(
@@ -103,11 +102,12 @@ def test_nothing_is_due_at_once_or_an_hour_late_when_the_clock_is_moved(site: Si
         site.wait_for_mark(name)
     wait_until(lambda: site.look(uid)["again"]["status"] == "ERROR_RETRY")
     wait_until(lambda: site.look(patient)["patient"]["status"] == "ERROR_RETRY")
-    move(site, seconds)
-    wait_for_clock(site, seconds, worker)
-    # Nor are workers taken for lost, by what the beats say that they wrote before.
-    again = site.orch("run-once", uid)
-    assert again.returncode == 0, again
+    for seconds in (HOUR, -HOUR):
+        move(site, seconds)
+        wait_for_clock(site, seconds, worker)
+        # Nor are workers taken for lost; and a plan that is steered is loaded anew.
+        again = site.orch("run-once", uid)
+        assert again.returncode == 0, again
     for name in ("late", "slow"):
         wait_until(lambda name=name: site.look(uid)[name]["status"] == "ERROR", f"the end of {name}")
     assert site.look(uid)["easy"]["status"] == "INPROGRESS"
@@ -176,7 +176,7 @@ def test_who_leads_and_who_runs_stay_the_same_when_the_clock_is_moved(site: Site
         move(site, seconds)
         wait_for_clock(site, seconds, *sets)
     # For more than a lease.
-    assert site.run(plan(task("nap", "sleep", 2.5))).attempts == {"nap": 1}
+    assert site.run(plan(task("nap", "sleep", 1.6))).attempts == {"nap": 1}
     site.open()
     for uid in uids:
         site.ended(uid)

@@ -17,7 +17,7 @@ from harness import Process, Site, gated, plan, task, wait_until
 from solar_orch.errors import DatabaseUnavailable
 from solar_orch.store.schema import plans
 
-LEASE = 1.2
+LEASE = 1.0
 
 OPTIONS = {"lease": LEASE, "poll_interval": 0.1, "resend_interval": 0.5, "drain_timeout": 5}
 
@@ -51,7 +51,7 @@ def stop(site: Site, process: Process) -> None:
     wait_until(is_stopped_without_lock)
 
 
-def wait_for_silence(site: Site, process: Process, leases: float = 2) -> None:
+def wait_for_silence(site: Site, process: Process, leases: float = 1.3) -> None:
     """Wait until nothing has been heard of a process for so many leases."""
     wait_until(
         lambda: all(row.age > leases * LEASE for row in site.store.workers.all() if row.pid == process.pid),

@@ -77,12 +77,12 @@ def test_a_failure_stops_the_others_in_order_and_is_raised():
     error = ValueError("broken")
     parts = [
         Part("log", 20, notes=notes),
-        Part("broken", 30, notes=notes, fail=error),
         Part("tasks", 0, notes=notes),
         Part("scheduler", 10, notes=notes),
+        Part("broken", 30, notes=notes, fail=error),
     ]
     assert run(*parts) is error
-    assert notes[:4] == ["run log", "run broken", "end broken", "run tasks"]
+    assert notes[:5] == ["run log", "run tasks", "run scheduler", "run broken", "end broken"]
     assert notes[5:] == [
         "stop tasks 30",
         "end tasks",
@@ -92,6 +92,26 @@ def test_a_failure_stops_the_others_in_order_and_is_raised():
         "end log",
         "stop broken 30",
     ]
+
+
+def test_what_comes_after_one_that_has_failed_is_not_begun():
+    notes: list[str] = []
+    error = ValueError("broken")
+    assert (
+        run(Part("first", notes=notes), Part("broken", notes=notes, fail=error), Part("last", notes=notes))
+        is error
+    )
+    assert not [note for note in notes if note.endswith("last")]
+
+
+def test_calls_are_refused_from_the_signal_on():
+    notes: list[str] = []
+    part, later = Part("tasks", 0, notes=notes), Part("log", 20, notes=notes)
+    part.refuse = later.refuse = lambda: notes.append("refuse")
+    gevent.spawn_later(0.1, os.kill, os.getpid(), signal.SIGTERM)
+    assert run(part, later) is None
+    assert notes.count("refuse") == 1
+    assert notes.index("refuse") < notes.index("stop tasks 30")
 
 
 def test_those_of_one_order_are_stopped_together():

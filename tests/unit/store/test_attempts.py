@@ -270,7 +270,39 @@ def test_a_kill_is_recorded_and_read_with_the_heartbeat(store, plan):
     assert not store.attempts.kill(uid, "a", 2, "another attempt")
     assert store.attempts.kill(uid, "a", 1, "not today")
     assert store.attempts.kill(uid, "a", None, "too late: the first reason stands")
+    store.attempts.expire(*lead(plan), 0, 1, "late")
     assert store.claims.beat([claim], patience=1) == {claim.id: (1, "not today")}
+
+
+def test_a_kill_outdoes_a_timeout(store, plan):
+    dispatch(store, plan)
+    claim = store.claims.claim(plan[0].uid, "a", 1)
+    store.attempts.expire(*lead(plan), 0, 1, "late")
+    store.attempts.kill(plan[0].uid, "a", 1, "not today")
+    assert store.claims.beat([claim], patience=1) == {claim.id: (1, "not today")}
+
+
+def test_what_was_to_be_killed_and_failed_by_itself_is_not_tried_again(store, plan):
+    dispatch(store, plan)
+    claim = store.claims.claim(plan[0].uid, "a", 1)
+    store.attempts.kill(plan[0].uid, "a", 1, "not today")
+    assert store.claims.settle(claim, after_failure(0, 1, "by itself")) == Standing(True, State.ERROR, 1)
+    assert store.plans.tasks(plan[0].id)[0]["errmsg"] == "not today"
+
+
+def test_what_was_to_be_killed_and_succeeded_has_succeeded(store, plan):
+    dispatch(store, plan)
+    claim = store.claims.claim(plan[0].uid, "a", 1)
+    store.attempts.kill(plan[0].uid, "a", 1, "not today")
+    assert store.claims.settle(claim, SUCCESS) == Standing(True, State.SUCCESS, 1)
+
+
+def test_what_was_to_be_killed_and_was_given_back_is_not_made_again(store, plan):
+    dispatch(store, plan)
+    store.claims.claim(plan[0].uid, "a", 1)
+    store.attempts.kill(plan[0].uid, "a", 1, "not today")
+    assert store.claims.disclaim(plan[0].uid, "a", 1)
+    assert status(store, plan) == State.ERROR
 
 
 def test_what_nobody_has_claimed_is_killed_at_once(store, plan):

@@ -198,3 +198,37 @@ def test_trouble_that_passes_is_waited_for_and_leaves_no_trace(database, broken,
     database.write(fill)
     assert time.monotonic() - begun >= 0.05
     assert len(names(database)) == 5000
+
+
+# -- fork --------------------------------------------------------------------------------
+
+
+def in_a_fork(function):
+    """What `function` gives, or how it fails, in a child of this process."""
+    ours, theirs = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            said = repr(function())
+        except BaseException as error:
+            said = f"{type(error).__name__}: {error}"
+        os.write(theirs, said.encode())
+        os._exit(0)
+    os.close(theirs)
+    os.waitpid(pid, 0)
+    with open(ours, "rb") as pipe:
+        return pipe.read().decode()
+
+
+def test_what_was_open_when_the_process_forked_is_refused_in_the_child(database):
+    database.write(put("a"))
+    for child in (database, Database(str(database.url))):
+        assert "open when this process was forked" in in_a_fork(lambda child=child: child.write(put("b")))
+    assert names(database) == ["a"]
+
+
+def test_what_was_closed_before_can_be_opened_in_the_child(database):
+    database.write(put("a"))
+    database.close()
+    assert "CursorResult" in in_a_fork(lambda: database.write(put("b")))
+    assert names(database) == ["a", "b"]

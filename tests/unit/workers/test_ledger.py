@@ -226,8 +226,23 @@ def test_the_next_is_not_run_beside_what_does_not_end(worker, second, monkeypatc
     heard = told(worker)
     worker.call("run", second)
     assert (worker.made, heard) == ([], [])
-    assert row(worker)["status"] == "ERROR"
+    # One was lost, and this one counts as lost too.
+    assert (row(worker)["status"], row(worker)["losses"]) == ("PENDING", 2)
+    worker.store.attempts.dispatch(1, worker.epoch, {0: State.PENDING})
+    worker.call("run", {**second, "attempt": 3})
+    assert (row(worker)["status"], worker.made) == ("ERROR", [])
     assert "does not end" in row(worker)["errmsg"]
+
+
+def test_what_cannot_be_prepared_is_given_back(worker, second, monkeypatch):
+    def broken(*given):
+        raise OSError("too many open files")
+
+    monkeypatch.setattr(ledgers, "end_attempts_of", broken)
+    worker.call("run", second)
+    assert (worker.made, row(worker)["status"]) == ([], "INPROGRESS")
+    keep_alive_until(worker, lambda: row(worker)["status"] == "PENDING")
+    assert row(worker)["beat"] == 1  # nobody has kept it alive
 
 
 def test_what_was_lost_on_another_host_is_not_looked_for(worker, second, monkeypatch):
@@ -299,21 +314,108 @@ def test_it_ends_everything_when_the_database_is_away_for_most_of_a_lease(beatin
     assert isinstance(beating.executor.killed[0][2], Interrupted)
 
 
-def test_a_claim_without_an_answer_is_given_back(worker, ctxt, monkeypatch):
+def keep_alive_until(worker, condition):
+    stopping = Event()
+    keeper = gevent.spawn(worker.ledger.keep_alive, stopping)
+    wait_until(condition)
+    stopping.set()
+    keeper.get(timeout=5)
+
+
+@pytest.fixture
+def unanswered(worker, ctxt, monkeypatch):
+    """A claim that was made, and of which nobody knows."""
     claim = worker.store.claims.claim
 
-    def unanswered(*args):
+    def lost(*args):
         claim(*args)
         raise DatabaseUnavailable("db", "away", in_doubt=True)
 
-    monkeypatch.setattr(worker.store.claims, "claim", unanswered)
+    monkeypatch.setattr(worker.store.claims, "claim", lost)
     worker.call("run", ctxt)
+    monkeypatch.undo()
     assert (worker.made, row(worker)["status"]) == ([], "INPROGRESS")
-    stopping = Event()
-    keeper = gevent.spawn(worker.ledger.keep_alive, stopping)
-    wait_until(lambda: row(worker)["status"] == "PENDING")
-    stopping.set()
-    keeper.get(timeout=5)
+    return worker
+
+
+def test_a_claim_without_an_answer_is_given_back(unanswered):
+    keep_alive_until(unanswered, lambda: row(unanswered)["status"] == "PENDING")
+
+
+def test_what_may_be_claimed_is_not_claimed_again_before_that_is_known(unanswered, ctxt):
+    unanswered.call("run", ctxt)
+    assert unanswered.made == []
+
+
+def test_what_is_held_is_not_given_back_because_another_claim_of_it_is_in_doubt(worker, ctxt, monkeypatch):
+    def lost(*args):
+        raise DatabaseUnavailable("db", "away", in_doubt=True)
+
+    worker.ledger.admit(ctxt)
+    monkeypatch.setattr(worker.store.claims, "claim", lost)
+    with pytest.raises(DatabaseUnavailable):
+        worker.ledger.admit(dict(ctxt))
+    keep_alive_until(worker, lambda: row(worker)["beat"] >= 3)
+    assert row(worker)["status"] == "INPROGRESS"
+
+
+def test_an_outcome_that_was_recorded_without_an_answer_counts(worker, ctxt, monkeypatch):
+    settle, tries = worker.store.claims.settle, []
+
+    def unanswered(*args, **kwargs):
+        tries.append(settle(*args, **kwargs))
+        if len(tries) == 1:
+            raise DatabaseUnavailable("db", "away", in_doubt=True)
+        return tries[-1]
+
+    monkeypatch.setattr(worker.store.claims, "settle", unanswered)
+    heard = told(worker)
+    worker.call("run", ctxt)
+    assert [standing.counts for standing in tries] == [True, False]
+    assert heard == [("success", "SUCCESS"), "after"]
+
+
+# -- stopping --------------------------------------------------------------------------
+
+
+def test_a_worker_that_stops_claims_nothing(worker, ctxt):
+    worker.executor.taking = False
+    worker.call("run", ctxt)
+    assert worker.made == []
+    assert row(worker)["worker"] is None
+
+
+def test_what_was_claimed_while_the_worker_was_told_to_stop_does_not_start(worker, ctxt, monkeypatch):
+    claim = worker.store.claims.claim
+
+    def stopped_meanwhile(*args):
+        worker.executor.taking = False
+        return claim(*args)
+
+    worker.executor.taking = True
+    monkeypatch.setattr(worker.store.claims, "claim", stopped_meanwhile)
+    worker.call("run", ctxt)
+    assert (worker.made, row(worker)["status"]) == ([], "PENDING")
+
+
+# -- drivers that misbehave --------------------------------------------------------------
+
+
+def test_a_context_that_was_tampered_with_changes_no_outcome(worker, ctxt):
+    def tamper(ctxt, /):
+        ctxt["attempt"] = 9
+        ctxt.pop("task_id")
+
+    worker.methods["run"].function = tamper
+    heard = told(worker)
+    worker.call("run", ctxt)
+    assert row(worker)["status"] == "SUCCESS"
+    assert heard == [("success", "SUCCESS"), "after"]
+
+
+def test_a_call_under_a_wrong_name_is_not_made(worker, ctxt):
+    worker.call("run", {**ctxt, "task_id": "somebody~else"})
+    assert (worker.made, row(worker)["worker"]) == ([], None)
 
 
 def test_errors_are_described():
