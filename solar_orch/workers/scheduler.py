@@ -103,7 +103,6 @@ class Scheduler(Worker):
 
     def _look_around(self, now: float) -> None:
         """Take the lead of plans that have none, and notice plans that were steered or lost."""
-        dropped, self._dropped = self._dropped, set()
         mine = self.store.leases.mine()
         for plan_id, leader in list(self._leaders.items()):
             led = mine.get(plan_id)
@@ -111,8 +110,10 @@ class Scheduler(Worker):
                 self._lose_lead(plan_id, leader)
             elif led.revision != leader.revision:
                 leader.stale = True
-        for plan_id in dropped & mine.keys() - self._leaders.keys():
-            self._lead_plan(plan_id, mine[plan_id].uid, mine[plan_id].epoch)
+        for plan_id in self._dropped & mine.keys():
+            if plan_id not in self._leaders:
+                self._lead_plan(plan_id, mine[plan_id].uid, mine[plan_id].epoch)
+        self._dropped -= mine.keys()
         leases = {lease.plan_id: lease for lease in self.store.leases.open()}
         silent = set(
             self._rivals.expired(

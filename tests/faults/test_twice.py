@@ -8,6 +8,7 @@ what a second signal does to commands with children, and to those that do not he
 
 from __future__ import annotations
 
+import re
 import signal
 
 from checker import check, guarded, log_is_complete
@@ -89,7 +90,8 @@ def test_of_workers_that_are_started_at_once_one_serves(site: Site) -> None:
     [winner] = [process for process in several if process not in losers()]
     for loser in losers():
         assert loser.code == 3
-        assert f"already served by process {winner.pid};" in loser.log
+        # The winner may not have written its number yet.
+        assert re.search(rf"already served by (process {winner.pid}|another process);", loser.log)
     site.open()
     ended = site.ended(uid)
     assert set(ended.states.values()) == {"SUCCESS"}
