@@ -230,6 +230,11 @@ class Site:
             self._store = Store(self.conf)
         return self._store
 
+    @property
+    def elsewhere(self) -> dict[str, object]:
+        """Options of a second set of workers, with addresses of its own on the same database."""
+        return {"runtime_dir": self.root / "r2"}
+
     # -- files -------------------------------------------------------------------
 
     def write(self, name: str, text: str | Mapping[str, Any]) -> str:

@@ -12,11 +12,6 @@ from outcome import ended_well
 LEASE = 1.0
 
 
-def elsewhere(site: Site) -> dict[str, object]:
-    """Options for a worker with addresses of its own on the same database."""
-    return {"runtime_dir": site.root / "r2"}
-
-
 @pytest.mark.parametrize("point", ["claim.before", "claim.after"])
 def test_what_is_being_claimed_when_its_worker_is_told_to_stop_does_not_start(site: Site, point: str) -> None:
     gate = site.root / "barrier"
@@ -42,7 +37,7 @@ def test_an_attempt_that_was_claimed_just_before_its_worker_was_stopped_does_not
     first = site.worker(faults="claim.after=stop")
     uid = site.want(plan(task("it", "cmd", guarded('until [ -e "$SITE/gate" ]; do sleep 0.05; done'))))
     first.wait_for("fault: claim.after: stop")
-    second = site.worker(**elsewhere(site))
+    second = site.worker(**site.elsewhere)
     site.wait_for_mark("it")
     first.send(signal.SIGCONT)
     first.wait_for(f"{uid}~it: cmd of attempt 1 not made")

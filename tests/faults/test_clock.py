@@ -168,7 +168,7 @@ def test_a_plan_goes_on_after_a_restart_with_another_time(site: Site, seconds: f
 
 def test_who_leads_and_who_runs_stay_the_same_when_the_clock_is_moved(site: Site) -> None:
     """Of two sets on one database neither takes the other for dead."""
-    sets = [site.worker(), site.worker(runtime_dir=site.root / "r2")]
+    sets = [site.worker(), site.worker(**site.elsewhere)]
     uids = [site.want(plan(task("slow", "cmd", guarded(gated())), name=f"p{n}")) for n in range(4)]
     for uid in uids:
         wait_until(lambda uid=uid: site.look(uid)["slow"]["start_time"])

@@ -34,7 +34,7 @@ def parts(site: Site, layout: str) -> list[Part]:
         return [Part()]
     if layout == "apart":
         return [Part([name]) for name in WORKERS]
-    return [Part(), Part(options={"runtime_dir": site.root / "r2"})]
+    return [Part(), Part(options=site.elsewhere)]
 
 
 @pytest.mark.timeout(180)

@@ -258,7 +258,7 @@ def test_a_result_is_stale_when_another_set_of_workers_has_taken_over(site: Site
     uid = site.want(contended())
     for point in held:
         at.reached(point)
-    second = site.worker(runtime_dir=site.root / "r2")
+    second = site.worker(**site.elsewhere)
     second.wait_for(f"{uid}~it: attempt 2: SUCCESS")
     for point in reversed(held):
         at.go(point)

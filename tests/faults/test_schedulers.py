@@ -102,7 +102,7 @@ def test_schedulers_that_are_killed_at_random_times_dispatch_each_attempt_once(
 ) -> None:
     """The tasks workers go on: nothing is lost, and nothing that had been dispatched is dispatched again."""
     chance = random.Random(sixth)
-    elsewhere = {"runtime_dir": site.root / "r2"}
+    elsewhere = site.elsewhere
     uids = [site.want(narrow(sixth, f"p{number}")) for number in range(6)]
     schedulers = [Part(["scheduler"]), Part(["scheduler"], elsewhere)]
     with Keeper(site, [*schedulers, Part(["tasks"]), Part(["tasks", "system_log"], elsewhere)]) as keeper:
@@ -129,7 +129,7 @@ def test_plans_of_a_killed_set_are_taken_over_one_by_one_and_limits_hold(site: S
     gate = task("gate", "cmd", guarded(gated()))
     uids = [site.want(narrow(7, f"p{number}", 10, gate)) for number in range(6)]
     wait_until(lambda: set(leads(site).values()) == {(first.pid, 1)}, "the first to lead all")
-    second = site.worker(runtime_dir=site.root / "r2")
+    second = site.worker(**site.elsewhere)
     first.kill()
     wait_until(lambda: set(leads(site).values()) == {(second.pid, 2)}, "the second to lead all")
     site.open()

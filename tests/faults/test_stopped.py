@@ -30,11 +30,6 @@ def short_leases(site: Site) -> None:
     site.set(**OPTIONS)
 
 
-def elsewhere(site: Site) -> dict[str, object]:
-    """Options for a worker with addresses of its own on the same database."""
-    return {"runtime_dir": site.root / "r2"}
-
-
 def stop(site: Site, process: Process) -> None:
     """Stop a process, but not just in a transaction: the lock of an SQLite file cannot be taken from anyone."""
 
@@ -152,7 +147,7 @@ def test_the_plan_of_a_worker_that_is_stopped_is_taken_over_when_its_commands_ar
     for name in ("long", "tree"):
         site.wait_for_mark(name)
     stop(site, first)
-    second = site.worker(**elsewhere(site))
+    second = site.worker(**site.elsewhere)
     # Were anything of the first attempts alive now, a lock would show it.
     site.wait_for_mark("next")
     before = site.look(uid)
@@ -219,7 +214,7 @@ def test_a_scheduler_that_was_stopped_has_lost_the_lead_and_costs_no_task(site: 
     )
     site.wait_for_mark("slow")
     assert lead(site, uid) == (old.pid, 1)
-    new = site.worker(**elsewhere(site))
+    new = site.worker(**site.elsewhere)
     stop(site, old)
     wait_until(lambda: lead(site, uid) == (new.pid, 2), "another to lead")
     taken = history(site, uid)
@@ -243,7 +238,7 @@ def test_what_a_scheduler_was_about_to_dispatch_when_it_was_stopped_is_not(site:
     uid = site.want(plan(task("one", "cmd", guarded()), *widely))
     old = site.worker("scheduler", "tasks", "system_log", faults="dispatch.before=stop@2")
     old.wait_for("fault: dispatch.before: stop")
-    new = site.worker(max_inprogress=1, **elsewhere(site))
+    new = site.worker(max_inprogress=1, **site.elsewhere)
     wait_until(lambda: sum(mark.task != "one" for mark in site.marks) == 1, "another to go on")
     taken = history(site, uid)
     old.send(signal.SIGCONT)
@@ -262,7 +257,7 @@ def test_a_lead_that_a_scheduler_was_about_to_take_when_it_was_stopped_is_not_ta
     uid = site.want(plan(task("one", "cmd", guarded(gated())), task("two", "cmd", guarded(), after=["one"])))
     old = site.worker(faults="acquire.before=stop")
     old.wait_for("fault: acquire.before: stop")
-    new = site.worker(**elsewhere(site))
+    new = site.worker(**site.elsewhere)
     site.wait_for_mark("one")
     wait_for_silence(site, old)
     old.send(signal.SIGCONT)
@@ -280,7 +275,7 @@ def test_an_end_that_a_scheduler_was_about_to_record_when_it_was_stopped_is_reco
     uid = site.want(plan(task("one", "cmd", guarded()), task("two", "cmd", guarded(), after=["one"])))
     old = site.worker(faults="finish.before=stop")
     old.wait_for("fault: finish.before: stop")
-    new = site.worker(**elsewhere(site))
+    new = site.worker(**site.elsewhere)
     site.ended(uid)
     new.wait_for(f"{uid}: finished")
     done = history(site, uid)

@@ -71,13 +71,8 @@ def test_a_scheduler_without_a_tasks_worker_waits_for_one(site: Site) -> None:
 # -- side by side ------------------------------------------------------------------
 
 
-def elsewhere(site: Site) -> dict[str, object]:
-    """Options for a worker with addresses of its own on the same database."""
-    return {"runtime_dir": site.root / "r2"}
-
-
 def test_two_workers_share_the_plans_of_a_database_and_run_each_attempt_once(site: Site) -> None:
-    workers = [site.worker(), site.worker(**elsewhere(site))]
+    workers = [site.worker(), site.worker(**site.elsewhere)]
     uids = [site.create(chains(f"p{n}")) for n in range(8)]
     for uid in uids:
         site.want(uid)
@@ -99,11 +94,11 @@ def test_each_of_two_workers_leads_the_plans_that_it_is_told_of(site: Site) -> N
     """Neither looks around by itself, so that a hint is all that it goes by."""
     site.set(poll_interval=600)
     first = site.worker()
-    second = site.worker(**elsewhere(site))
+    second = site.worker(**site.elsewhere)
     here = site.create(chains("here"))
     assert site.orch("run-once", here, "-w", "30").returncode == 0
     there = site.create(chains("there"))
-    site.set(**elsewhere(site))
+    site.set(**site.elsewhere)
     assert site.orch("run-once", there, "-w", "30").returncode == 0
     assert [f"{uid}: leading it" in first.log for uid in (here, there)] == [True, False]
     assert [f"{uid}: leading it" in second.log for uid in (here, there)] == [False, True]
@@ -115,7 +110,7 @@ def test_who_stops_passes_its_plans_on_at_once(site: Site) -> None:
     first = site.worker()
     uid = site.want(plan(task("slow", "cmd", marked(gated())), task("next", "cmd", marked(), after=["slow"])))
     site.wait_for_mark("slow")
-    second = site.worker(**elsewhere(site))
+    second = site.worker(**site.elsewhere)
     first.send(signal.SIGTERM)
     first.wait_for("running calls get time to end")
     site.open()
@@ -199,7 +194,7 @@ def test_a_plan_goes_on_when_the_worker_that_leads_it_is_killed_beside_another(s
     uid = site.want(plan(task("slow", "cmd", marked('[ "$SOLAR_ATTEMPT" != 1 ] || sleep 600')), task("next", "cmd",
                     marked(), after=["slow"])))  # fmt: skip
     site.wait_for_mark("slow")
-    site.worker(**elsewhere(site))
+    site.worker(**site.elsewhere)
     first.kill()
     ended = site.ended(uid)
     assert set(ended.states.values()) == {"SUCCESS"}
