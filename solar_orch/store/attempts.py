@@ -15,7 +15,7 @@ from solar_orch.states import State
 from solar_orch.store.database import Database, db_now
 from solar_orch.store.instance import instance
 from solar_orch.store.schema import plans, tasks
-from solar_orch.store.transitions import transition
+from solar_orch.store.transitions import JUDGED, end_attempt, transition
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,12 +185,12 @@ class Attempts:
         what = f"attempt {beat.attempt} was lost with its worker {beat.worker}"
 
         def work(connection: Connection) -> State | None:
-            row = connection.execute(sa.select(tasks).where(*conditions)).one_or_none()
+            row = connection.execute(sa.select(*JUDGED).where(*conditions)).one_or_none()
             if row is None:
                 return None
             loss = after_loss(what, OnLost(row.on_lost), row.losses + 1, lost_limit)
             verdict = with_wish(row.kill, row.failures, row.retry, row.timeout, loss)
-            return _end(
+            ended = end_attempt(
                 connection,
                 verdict,
                 *conditions,
@@ -199,6 +199,7 @@ class Attempts:
                 worker=None,
                 lost_workers=sa.func.trim(tasks.c.lost_workers.concat(f" {beat.worker}")),
             )
+            return verdict.state if ended else None
 
         return self._database.write(work, "lose")
 
@@ -214,11 +215,11 @@ class Attempts:
         conditions = (*_this(plan_id, position, attempt), _led(plan_id, epoch))
 
         def work(connection: Connection) -> bool:
-            row = connection.execute(sa.select(tasks).where(*conditions)).one_or_none()
+            row = connection.execute(sa.select(*JUDGED).where(*conditions)).one_or_none()
             if row is None:
                 return False
             verdict = after_failure(row.failures, row.retry, errmsg)
-            if _end(connection, verdict, *conditions, _UNCLAIMED, message=errmsg):
+            if end_attempt(connection, verdict, *conditions, _UNCLAIMED, message=errmsg):
                 return True
             _wish(connection, *conditions, reason=TIMED_OUT)
             return False
@@ -241,7 +242,7 @@ class Attempts:
 
         def work(connection: Connection) -> bool:
             verdict = after_kill(reason, 0, 0, None)
-            if _end(connection, verdict, *conditions, _UNCLAIMED, message=verdict.errmsg):
+            if end_attempt(connection, verdict, *conditions, _UNCLAIMED, message=verdict.errmsg):
                 return True
             return _wish(connection, *conditions, reason=reason)
 
@@ -256,16 +257,14 @@ class Attempts:
 
         def work(connection: Connection) -> bool:
             verdict = Verdict(State.ERROR, errmsg, failed=True)
-            return bool(
-                _end(
-                    connection,
-                    verdict,
-                    tasks.c.plan_id == plan.scalar_subquery(),
-                    tasks.c.name == name,
-                    tasks.c.attempt == attempt,
-                    _UNCLAIMED,
-                    message=errmsg,
-                )
+            return end_attempt(
+                connection,
+                verdict,
+                tasks.c.plan_id == plan.scalar_subquery(),
+                tasks.c.name == name,
+                tasks.c.attempt == attempt,
+                _UNCLAIMED,
+                message=errmsg,
             )
 
         return self._database.write(work, "refuse")
@@ -287,30 +286,6 @@ class Attempts:
             )
 
         return self._database.write(work, "return")
-
-
-def _end(
-    connection: Connection,
-    verdict: Verdict,
-    *conditions: sa.ColumnElement[bool],
-    message: str | None,
-    **values: Any,
-) -> State | None:
-    """End an attempt in progress as the verdict says; the new state, or None if there was none."""
-    moved = transition(
-        connection,
-        State.INPROGRESS,
-        verdict.state,
-        *conditions,
-        values={
-            "errmsg": verdict.errmsg,
-            "failures": tasks.c.failures + int(verdict.failed),
-            "end_time": db_now(),
-            **values,
-        },
-        message=message,
-    )
-    return verdict.state if moved else None
 
 
 def _wish(connection: Connection, *conditions: sa.ColumnElement[bool], reason: str) -> bool:

@@ -15,7 +15,7 @@ from solar_orch.states import State
 from solar_orch.store.database import Database, db_now
 from solar_orch.store.instance import instance
 from solar_orch.store.schema import plans, tasks
-from solar_orch.store.transitions import transition
+from solar_orch.store.transitions import JUDGED, end_attempt
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,26 +214,20 @@ def _ended(
     :param judge: from the task's row to what becomes of it, but for a wish to kill it
     :param why: for the event, where the verdict has no error
     """
-    row = connection.execute(sa.select(tasks).where(tasks.c.id == claim.id)).one_or_none()
+    row = connection.execute(sa.select(*JUDGED).where(tasks.c.id == claim.id)).one_or_none()
     if row is None:
         return Standing(False, None, None)
     verdict = with_wish(row.kill, row.failures, row.retry, row.timeout, judge(row))
-    moved = transition(
+    ended = end_attempt(
         connection,
-        State.INPROGRESS,
-        verdict.state,
+        verdict,
         tasks.c.id == claim.id,
         tasks.c.attempt == claim.attempt,
         tasks.c.worker == instance(),
-        values={
-            "end_time": db_now(),
-            "errmsg": verdict.errmsg,
-            "output": output,
-            "result": sa.null() if result is None else result,
-            "failures": tasks.c.failures + int(verdict.failed),
-            "worker": None if verdict.state == State.PENDING else tasks.c.worker,
-            **values,
-        },
         message=verdict.errmsg or why,
+        output=output,
+        result=sa.null() if result is None else result,
+        worker=None if verdict.state == State.PENDING else tasks.c.worker,
+        **values,
     )
-    return Standing(bool(moved), verdict.state if moved else State(row.status), row.attempt)
+    return Standing(ended, verdict.state if ended else State(row.status), row.attempt)

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from solar_orch import states
+from solar_orch.plan.verdict import Verdict
 from solar_orch.states import State
 from solar_orch.store.database import db_now
 from solar_orch.store.instance import instance
@@ -58,3 +59,45 @@ def transition(
             ],
         )
     return moved
+
+
+#: What is to be known of a task in order to judge what becomes of it after an attempt.
+JUDGED = (
+    tasks.c.status,
+    tasks.c.attempt,
+    tasks.c.kill,
+    tasks.c.failures,
+    tasks.c.retry,
+    tasks.c.timeout,
+    tasks.c.losses,
+    tasks.c.on_lost,
+)
+
+
+def end_attempt(
+    connection: Connection,
+    verdict: Verdict,
+    *conditions: sa.ColumnElement[bool],
+    message: str | None,
+    **values: Any,
+) -> bool:
+    """End an attempt in progress as the verdict says.
+
+    :param message: for the event
+    :param values: further columns to set
+    :return: False if there was none that met the conditions
+    """
+    moved = transition(
+        connection,
+        State.INPROGRESS,
+        verdict.state,
+        *conditions,
+        values={
+            "errmsg": verdict.errmsg,
+            "failures": tasks.c.failures + int(verdict.failed),
+            "end_time": db_now(),
+            **values,
+        },
+        message=message,
+    )
+    return bool(moved)

@@ -65,7 +65,7 @@ class Worker:
         self.backgrounds: list[Background] = [self._presence]
         #: What running calls have written, by task id and attempt; see :meth:`output`.
         self.outputs: dict[tuple[str, int], BoundedOutput] = {}
-        #: Ends the commands of this process when it cannot do so itself; starts with the first.
+        #: Ends the commands of this process when it cannot do so itself.
         self.process_guard = ProcessGuard()
         #: The callable surface: name to method, exactly the public methods of the driver.
         self.methods: Mapping[str, Method] = {

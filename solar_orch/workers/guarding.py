@@ -136,8 +136,8 @@ class Guarded:
 class ProcessGuard:
     """Has the commands of this process ended when this process cannot do it.
 
-    The guard is started with the first command, and another in its place if
-    it is killed.  Making one of these opens nothing; a fork may use it, and
+    The guard is started by :meth:`open`, or with the first command, and another
+    in its place if it is killed.  Making one of these opens nothing; a fork may use it, and
     gets a guard of its own.
     """
 

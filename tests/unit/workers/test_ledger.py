@@ -9,8 +9,8 @@ from gevent.event import Event
 from solar_orch import config
 from solar_orch.errors import DatabaseUnavailable, ExecutionTimeout, Interrupted, Rejected
 from solar_orch.plan.model import Plan, Task
+from solar_orch.plan.verdict import TIMED_OUT
 from solar_orch.states import State
-from solar_orch.store.attempts import TIMED_OUT
 from solar_orch.store.instance import instance
 from solar_orch.workers import ledger as ledgers
 from solar_orch.workers.base import Worker
