@@ -5,21 +5,16 @@ The guard itself is in :mod:`solar_orch.workers.guard`.
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import fcntl
 import functools
 import hashlib
 import itertools
 import logging
 import math
 import os
-import signal
-import sys
 import time
 import weakref
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable
 
 import gevent
 from gevent import socket
@@ -29,6 +24,7 @@ from gevent.subprocess import Popen
 from solar_orch.store.instance import instance as own_instance
 from solar_orch.store.instance import is_of_this_machine
 from solar_orch.workers import guard
+from solar_orch.workers.guardlink import Descriptor, Link
 
 LOG = logging.getLogger(__name__)
 
@@ -37,15 +33,7 @@ STUCK = 2.0
 #: Seconds between guards when one did not live that long.
 RESTART_PAUSE = 1.0
 
-_PIPE_SIZE = 1024 * 1024
-_CHUNK = 4096
 _RETRY_PAUSE = 0.05
-
-# As gevent patches them: a close that waits for the loop to wake, a child that gevent looks after.
-_close = get_original("os", "close")
-_posix_spawn = get_original("os", "posix_spawn")
-
-_ROOT = str(Path(__file__).parents[2])
 
 
 class GuardGone(Exception):  # noqa: N818
@@ -144,8 +132,8 @@ class ProcessGuard:
     def __init__(self) -> None:
         #: The process that all of this belongs to: not a fork of it.
         self._owner = 0
-        self._link: _Link | None = None
-        self._listener: _Descriptor | None = None
+        self._link: Link | None = None
+        self._listener: Descriptor | None = None
         self._live: dict[int, Guarded] = {}
         self._serials = itertools.count(1)
         self._fence_after: float | None = None
@@ -236,7 +224,7 @@ class ProcessGuard:
 
     # -- the guard process --------------------------------------------------------
 
-    def _linked(self) -> _Link:
+    def _linked(self) -> Link:
         """The link to a guard, which is started if there is none; does not wait until it is up."""
         if self._owner != os.getpid():
             # A fork: what was inherited is the parent's.
@@ -245,7 +233,7 @@ class ProcessGuard:
         if self._link is None:
             try:
                 self._listener = self._listener or _listen()
-                self._link = _Link(self._listener, weakref.WeakMethod(self._on_guard_end))
+                self._link = Link(self._listener, weakref.WeakMethod(self._on_guard_end))
             except OSError as error:
                 raise GuardGone(f"no guard for it can be started: {error}") from error
             if self._fence_after is not None:
@@ -264,7 +252,7 @@ class ProcessGuard:
         except OSError as error:
             self._replace(link, str(error))
 
-    def _hear(self, link: _Link) -> None:
+    def _hear(self, link: Link) -> None:
         for serial, reason in link.notices():
             if serial in self._live:
                 self._live[serial].cause_told = guard.CAUSES.get(reason, reason)
@@ -274,7 +262,7 @@ class ProcessGuard:
         if self._link is not None and self._link.pid == pid:
             self._replace(self._link, "it has ended")
 
-    def _replace(self, link: _Link, why: str) -> None:
+    def _replace(self, link: Link, why: str) -> None:
         """Do without this guard, dead or alive: the next will be told of all that runs."""
         if self._link is not link:
             return
@@ -334,7 +322,7 @@ def _wait_for_room(pipe: int) -> None:
     poll.poll(STUCK * 1000)
 
 
-def _listen() -> _Descriptor:
+def _listen() -> Descriptor:
     """A socket that is held by this process and its guard: as long as one of them lives, nobody is refused.
 
     :raises OSError: if there is none to be had
@@ -345,7 +333,7 @@ def _listen() -> _Descriptor:
                         guard.SEATS)  # fmt: skip
             listener.bind(b"")
         listener.listen(guard.CLIENTS)
-        return _Descriptor(listener.detach())
+        return Descriptor(listener.detach())
 
 
 def _is_bound(listener: socket.socket, address: bytes) -> bool:
@@ -356,99 +344,3 @@ def _is_bound(listener: socket.socket, address: bytes) -> bool:
             raise
         return False
     return True
-
-
-class _Link:
-    """A guard process, with the pipes to it and from it; goes when nobody holds this any more.
-
-    :param on_end: called with its pid, in a greenlet, when it has ended
-    :raises OSError: if it cannot be started
-    """
-
-    def __init__(self, listener: _Descriptor, on_end: weakref.WeakMethod[Callable[[int], None]]) -> None:
-        self._listener = listener
-        self._lines = guard.Lines()
-        pipe_for_guard, self.pipe = _pipe()
-        self._notices, notices_for_guard = _pipe()
-        with contextlib.suppress(OSError):
-            # What is not to be had is not needed soon.
-            fcntl.fcntl(self.pipe.number, fcntl.F_SETPIPE_SZ, _PIPE_SIZE)
-        os.set_blocking(self.pipe.number, False)
-        os.set_blocking(self._notices.number, False)
-        self._process = _GuardProcess([pipe_for_guard, notices_for_guard, None, listener], on_end)
-        self.pid = self._process.pid
-        self.since = time.monotonic()
-
-    def notices(self) -> list[tuple[int, str]]:
-        """What the guard has said since: serial number and reason of what it ends."""
-        found = []
-        with contextlib.suppress(BlockingIOError):
-            while data := os.read(self._notices.number, _CHUNK):
-                for line in self._lines.feed(data):
-                    _, serial, reason = line.decode("ascii").split(" ")
-                    found.append((int(serial), reason))
-        return found
-
-    def kill(self) -> None:
-        """End the process, so that it cannot take the end of the pipe for that of the worker."""
-        self._process.kill()
-
-    def close(self) -> None:
-        """Let go of the process; it takes that for the end of the worker."""
-        self.pipe.close()
-        self._notices.close()
-
-
-class _GuardProcess:
-    def __init__(
-        self,
-        descriptors: Sequence[_Descriptor | None],
-        on_end: weakref.WeakMethod[Callable[[int], None]],
-    ) -> None:
-        command = guard.command_line(sys.executable, _ROOT, os.getpid())
-        actions = [
-            (os.POSIX_SPAWN_DUP2, descriptor.number, number)
-            for number, descriptor in enumerate(descriptors)
-            if descriptor is not None
-        ]
-        # Unlike Popen it does not copy the process, and does not keep the loop running until it has ended.
-        self.pid: int = _posix_spawn(command[0], command, _environment(), file_actions=actions, setsid=True)
-        self._on_end = on_end
-        self._has_ended = False
-        loop = gevent.get_hub().loop
-        loop.install_sigchld()
-        self._watcher = loop.child(self.pid, ref=False)
-        self._watcher.start(self._reaped)
-
-    def _reaped(self) -> None:
-        self._has_ended = True
-        self._watcher.stop()
-        self._watcher.close()
-        on_end = self._on_end()
-        if on_end is not None:
-            gevent.spawn(on_end, self.pid)
-
-    def kill(self) -> None:
-        if not self._has_ended:
-            os.kill(self.pid, signal.SIGKILL)
-
-
-def _environment() -> dict[str, str]:
-    """What an interpreter may need in order to start at all; the guard itself needs nothing."""
-    return {name: os.environ[name] for name in ("PYTHONHOME", "LD_LIBRARY_PATH") if name in os.environ}
-
-
-def _pipe() -> tuple[_Descriptor, _Descriptor]:
-    """(end to read from, end to write to)"""
-    reading, writing = os.pipe()
-    return _Descriptor(reading), _Descriptor(writing)
-
-
-class _Descriptor:
-    """A file descriptor that is closed when nobody holds this any more."""
-
-    def __init__(self, number: int) -> None:
-        # Out of the way of the numbers that it may get in the guard.
-        self.number: int = fcntl.fcntl(number, fcntl.F_DUPFD_CLOEXEC, 10)
-        _close(number)
-        self.close = weakref.finalize(self, _close, self.number)

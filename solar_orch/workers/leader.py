@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from solar_orch.config import GROUP
@@ -13,7 +12,7 @@ from solar_orch.plan.progress import CheckClaim, Dispatch, Expire, Finish, Progr
 from solar_orch.plan.verdict import TIMED_OUT
 from solar_orch.states import State
 from solar_orch.store.attempts import Dispatch as Attempt
-from solar_orch.store.plans import TaskState
+from solar_orch.workers.ages import Ages
 from solar_orch.workers.calls import Ctxt, task_id
 
 if TYPE_CHECKING:
@@ -25,50 +24,6 @@ LOG = logging.getLogger(__name__)
 
 #: ``send(method, ctxt, *args, **kwargs)`` to the tasks worker; queues and returns.
 Send = Callable[..., None]
-
-
-class _Ages:
-    """For how long attempts have been running, or waiting after a failure, by the monotonic clock.
-
-    A plan is loaded anew whenever it was steered, and the database's clock may
-    have been set since: it is asked only for what this process has not seen itself.
-    """
-
-    def __init__(self) -> None:
-        #: Position to attempt, its state, and since when it is in that.
-        self._since: dict[int, tuple[int, State, float]] = {}
-        #: When all that had happened was known.
-        self._looked: float | None = None
-
-    def note(self, position: int, attempt: int, state: State, now: float) -> None:
-        """A task's state became `state`; repeated news changes nothing."""
-        if self._since.get(position, (0, None))[:2] != (attempt, state):
-            self._since[position] = (attempt, state, now)
-
-    def note_look(self, now: float) -> None:
-        """All that had happened before `now` has been noted."""
-        self._looked = now
-
-    def corrected(self, tasks: Sequence[TaskState], now: float) -> list[TaskState]:
-        """The tasks of a plan as they were loaded, with the ages that are right."""
-        return [task if (age := _age(task)) is None else self._corrected(task, age, now) for task in tasks]
-
-    def _corrected(self, task: TaskState, age: float, now: float) -> TaskState:
-        attempt, state, since = self._since.get(task.position, (0, None, 0.0))
-        if (attempt, state) == (task.attempt, task.status):
-            age = now - since
-        elif self._looked is not None:
-            age = min(age, now - self._looked)
-        age = max(age, 0.0)
-        self._since[task.position] = (task.attempt, task.status, now - age)
-        return replace(task, dispatched_for=age, ended_for=age)
-
-
-def _age(task: TaskState) -> float | None:
-    """What of a task's ages matters in its state, by the database's clock; None if nothing does."""
-    if task.status == State.INPROGRESS:
-        return task.dispatched_for
-    return task.ended_for if task.status == State.ERROR_RETRY else None
 
 
 class Leader:
@@ -97,7 +52,7 @@ class Leader:
         self._wanted = False
         self._finished = False
         self._cursor = 0
-        self._ages = _Ages()
+        self._ages = Ages()
 
     def advance(self, now: float) -> bool:
         """Do all that can be done now.  Blocks on the database.
