@@ -48,6 +48,8 @@ class Executor(Protocol):
 
     # An executor may have `refuse()`: take no new calls from now on, and return at once; `stop` follows.
     # And `taking`: whether it does take calls; what has been taken, and is not admitted yet, asks for it.
+    # And `forewarn()`: its turn to be stopped will come; `forewarned` says so to a worker that would
+    # begin something new for others which are being stopped already.
 
     def kill(self, task_id: str, attempt: int | None = None, error: Exception | None = None) -> bool:
         """End the running call of this task by throwing ``Cancelled`` into it; does not wait.

@@ -70,6 +70,8 @@ class GreenletExecutor:
         self._controls: dict[Any, RunningCall] = {}
         self._backlog: deque[_Call] = deque()
         self._taking = False
+        #: Whether the process is stopping, though calls may still be taken.
+        self.forewarned = False
         self._begun = False
         self._failure: BaseException | None = None
         self._deadline = math.inf
@@ -126,6 +128,10 @@ class GreenletExecutor:
             if self._backlog:
                 LOG.info("%s: %d waiting calls are let go", self.worker.name, len(self._backlog))
             self._backlog.clear()
+
+    def forewarn(self) -> None:
+        """Note that :meth:`stop` will come, after others have been stopped; returns at once."""
+        self.forewarned = True
 
     def kill(self, task_id: str, attempt: int | None = None, error: Exception | None = None) -> bool:
         """End a running call; see :meth:`solar_orch.executors.base.Executor.kill`.

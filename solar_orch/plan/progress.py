@@ -201,10 +201,11 @@ class Progress:
 
     # -- decisions -------------------------------------------------------------
 
-    def decide(self, now: float, *, wanted: bool = True) -> list[Decision]:
+    def decide(self, now: float, *, wanted: bool = True, dispatching: bool = True) -> list[Decision]:
         """What is to be done now.
 
         :param wanted: False while the plan is stopped: then nothing is dispatched or finished
+        :param dispatching: False when there is nobody to dispatch to: then only that is not done
 
         A task that is to be dispatched counts as in progress from here on:
         if its dispatch turns out impossible, :meth:`refused` takes that back.
@@ -212,7 +213,8 @@ class Progress:
         decisions = self._due(now)
         if not wanted:
             return decisions
-        decisions.extend(self._dispatches())
+        if dispatching:
+            decisions.extend(self._dispatches())
         if not decisions and self.finished:
             return [Finish(self._errors > 0)]
         return decisions

@@ -6,7 +6,7 @@ import itertools
 import logging
 import os
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -151,16 +151,18 @@ class _Run:
         if not self._stopping:
             self._stopping = True
             LOG.info("stopping: %s", why)
-            self._refuse_calls()
+            self._tell("forewarn", self._executors)
+            # Those that are stopped first start nothing more, even before their turn in the loop comes.
+            self._tell("refuse", next(iter(_groups(self._executors)), []))
             self._stopper = gevent.spawn(self._stop_in_order)
             self._stopper.rawlink(self._note_change)
 
-    def _refuse_calls(self) -> None:
-        """Have those that are stopped first start nothing more, before their turn in the loop comes."""
-        for name in next(iter(_groups(self._executors)), []):
-            refuse = getattr(self._executors[name], "refuse", None)
-            if refuse is not None:
-                refuse()
+    def _tell(self, what: str, names: Iterable[str]) -> None:
+        """Call a method that executors may have, or not."""
+        for name in names:
+            tell = getattr(self._executors[name], what, None)
+            if tell is not None:
+                tell()
 
     def _stop_in_order(self) -> None:
         for names in _groups(self._executors):

@@ -33,10 +33,18 @@ class Leader:
     the machine decides is made durable before it is sent.
 
     :param send: queues a call for the tasks worker
+    :param dispatching: whether new attempts are to be made
     """
 
     def __init__(
-        self, store: Store, conf: cfg.ConfigOpts, plan_id: int, uid: str, epoch: int, send: Send
+        self,
+        store: Store,
+        conf: cfg.ConfigOpts,
+        plan_id: int,
+        uid: str,
+        epoch: int,
+        send: Send,
+        dispatching: Callable[[], bool],
     ) -> None:
         self.plan_id = plan_id
         self.uid = uid
@@ -47,6 +55,7 @@ class Leader:
         self._store = store
         self._conf = conf[GROUP]
         self._send = send
+        self._dispatching = dispatching
         self._machine: Progress | None = None
         self._names: list[str] = []
         self._wanted = False
@@ -114,7 +123,7 @@ class Leader:
 
     def _carry_out(self, machine: Progress, now: float) -> bool:
         """Whether anything was done that may let more be decided."""
-        decisions = machine.decide(now, wanted=self._wanted)
+        decisions = machine.decide(now, wanted=self._wanted, dispatching=self._dispatching())
         dispatches: dict[int, State] = {}
         checks: dict[int, int] = {}
         expired: list[Expire] = []

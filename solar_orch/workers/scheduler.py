@@ -139,7 +139,13 @@ class Scheduler(Worker):
         self._lead_plan(lease.plan_id, lease.uid, epoch)
 
     def _lead_plan(self, plan_id: int, uid: str, epoch: int) -> None:
-        self._leaders[plan_id] = Leader(self.store, self.conf, plan_id, uid, epoch, self._outbox.put)
+        self._leaders[plan_id] = Leader(
+            self.store, self.conf, plan_id, uid, epoch, self._outbox.put, self._dispatching
+        )
+
+    def _dispatching(self) -> bool:
+        # What the tasks worker beside this one hands back as it stops must not be sent to it again.
+        return not getattr(self.executor, "forewarned", False)
 
     def _advance(self, leader: Leader, now: float) -> None:
         try:

@@ -396,14 +396,15 @@ def test_a_background_function_that_raises_ends_the_process_and_the_next_goes_on
     with Keeper(site, [Part()]) as keeper:
         for deaths in (1, 2):
             wait_until(
-                lambda deaths=deaths: any(m.task == "gate" and m.attempt == deaths for m in site.marks)
+                lambda deaths=deaths: len({m.attempt for m in site.marks if m.task == "gate"}) == deaths
             )
             site.open("break")
             wait_until(lambda deaths=deaths: keeper.deaths == deaths, "the next")
         site.open()
         ended = site.ended(uid)
         assert set(ended.states.values()) == {"SUCCESS"}
-        assert ended.attempts["gate"] == 3
+        # More if it was dispatched again before the whole process stopped; those attempts never ran.
+        assert ended.attempts["gate"] >= 3
         assert_kept(site, uid)
     assert [process.code for process in site.processes] == [1, 1, 0]
     for process in site.processes[:2]:

@@ -91,6 +91,26 @@ def test_what_is_handed_back_does_not_use_up_a_retry(site: Site) -> None:
     assert (ended.states, ended.attempts) == ({"long": "ERROR"}, {"long": 4})
 
 
+def test_no_attempt_is_made_while_the_process_stops(site: Site) -> None:
+    first = site.worker()
+    uid = site.want(
+        plan(
+            task("fails", "cmd", marked('[ "$SOLAR_ATTEMPT" = 2 ] || { ' + gated() + "; exit 1; }"), retry=1),
+            task("long", "cmd", marked(gated("second"))),
+        )
+    )
+    site.wait_for_mark("fails")
+    site.wait_for_mark("long")
+    first.send(signal.SIGTERM)
+    first.wait_for("running calls get time to end")
+    site.open()
+    wait_until(lambda: site.look(uid)["fails"]["status"] == "ERROR_RETRY")
+    site.open("second")
+    assert first.wait() == 0, first.log
+    site.worker()
+    assert site.ended(uid).attempts == {"fails": 2, "long": 1}
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_second_signal_ends_at_once_and_leaves_no_child(site: Site, number: signal.Signals) -> None:
     worker = site.worker(drain_timeout=600)

@@ -68,6 +68,15 @@ def test_a_chain_goes_one_by_one():
     assert progress.decide(0.0) == [Finish(failed=False)]
 
 
+def test_nothing_is_dispatched_where_nobody_takes_it_but_the_plan_may_finish():
+    progress = machine([Subject(0)])
+    assert progress.decide(0.0, dispatching=False) == []
+    assert dispatched(progress.decide(0.0)) == [0]
+    progress.changed(0, 1, State.INPROGRESS, 0.0)
+    progress.changed(0, 1, State.SUCCESS, 0.0)
+    assert progress.decide(0.0, dispatching=False) == [Finish(failed=False)]
+
+
 def test_the_heavier_goes_first_and_the_earlier_among_equals():
     progress = machine([Subject(0), Subject(1, weight=2), Subject(2, weight=2)], max_inprogress=1)
     order = []

@@ -108,9 +108,12 @@ def test_calls_are_refused_from_the_signal_on():
     notes: list[str] = []
     part, later = Part("tasks", 0, notes=notes), Part("log", 20, notes=notes)
     part.refuse = later.refuse = lambda: notes.append("refuse")
+    part.forewarn = later.forewarn = lambda: notes.append("forewarn")
     gevent.spawn_later(0.1, os.kill, os.getpid(), signal.SIGTERM)
     assert run(part, later) is None
     assert notes.count("refuse") == 1
+    assert notes.count("forewarn") == 2
+    assert notes.index("forewarn") < notes.index("stop tasks 30")
     assert notes.index("refuse") < notes.index("stop tasks 30")
 
 
