@@ -22,10 +22,11 @@ class Store:
     """All that solar_orch keeps.  Making one opens nothing; the first use opens the database.
 
     :param conf: its ``[orchestration] database`` says where
+    :param grouped: whether what is written at the same time is committed together; see ``Database``
     """
 
-    def __init__(self, conf: cfg.ConfigOpts) -> None:
-        self.database = Database(conf[GROUP].database)
+    def __init__(self, conf: cfg.ConfigOpts, *, grouped: bool = False) -> None:
+        self.database = Database(conf[GROUP].database, grouped=grouped)
         self.plans = Plans(self.database)
         self.attempts = Attempts(self.database)
         self.claims = Claims(self.database)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -12,7 +13,9 @@ from sqlalchemy.engine import Connection
 from solar_orch.plan.model import OnLost
 from solar_orch.plan.verdict import TIMED_OUT, Verdict, after_failure, after_kill, after_loss, with_wish
 from solar_orch.states import State
-from solar_orch.store.database import Database, db_now
+from solar_orch.store import raw
+from solar_orch.store.bulk import Started, start
+from solar_orch.store.database import Database
 from solar_orch.store.instance import instance
 from solar_orch.store.schema import plans, tasks
 from solar_orch.store.transitions import JUDGED, end_attempt, transition
@@ -48,28 +51,75 @@ class Beat:
     beat: int
 
 
-_SENT = (
-    tasks.c.name,
-    tasks.c.type,
-    tasks.c.args,
-    tasks.c.kwargs,
-    tasks.c.timelimit,
-    tasks.c.timeout,
-    tasks.c.target,
-)
+class _Wish(NamedTuple):
+    """Attempts that a leader wants to be made."""
+
+    plan_id: int
+    epoch: int
+    #: Position and state of each task.
+    tasks: list[tuple[int, State]]
 
 
-def _dispatch_of(row: Any) -> Dispatch:
+def _sent(attempt: str) -> str:
+    """The columns that :func:`_dispatch_of` takes."""
+    return f"""tasks.position, tasks.name, tasks.type, tasks.args, tasks.kwargs, {attempt}, tasks.timelimit,
+        tasks.timeout, tasks.target"""
+
+
+_IS_LED = "SELECT 1 FROM plans WHERE id = ? AND lease_owner = ? AND lease_epoch = ? AND wanted"
+_DISPATCHABLE_OF = f"""
+    SELECT json_group_array(json_array(
+        item.value ->> 0, tasks.id, tasks.status, {_sent("tasks.attempt + 1")}))
+    FROM json_each(?) AS item
+    CROSS JOIN tasks ON tasks.plan_id = item.value ->> 1 AND tasks.position = item.value ->> 2
+    WHERE tasks.status = item.value ->> 3
+"""
+_UNCLAIMED_OF = f"""
+    SELECT json_group_array(json_array({_sent("tasks.attempt")}))
+    FROM json_each(?2) AS item
+    CROSS JOIN tasks ON tasks.plan_id = ?1 AND tasks.position = item.value ->> 0
+    WHERE tasks.attempt = item.value ->> 1 AND tasks.status = '{State.INPROGRESS}' AND tasks.worker IS NULL
+"""
+
+
+def _start_all(connection: Connection, wishes: Sequence[_Wish]) -> list[list[Dispatch]]:
+    """Make the attempts that leaders want, of each plan that is still theirs."""
+    wanted = [
+        (number, wish.plan_id, position, state)
+        for number, wish in enumerate(wishes)
+        if raw.value(connection, _IS_LED, (wish.plan_id, instance(), wish.epoch))
+        for position, state in wish.tasks
+    ]
+    made: list[list[Dispatch]] = [[] for _ in wishes]
+    started: list[Started] = []
+    for number, id_, old, *sent in raw.rows(connection, _DISPATCHABLE_OF, (raw.array(wanted),)):
+        made[number].append(_dispatch_of(*sent))
+        started.append(Started(id_, State(old)))
+    start(connection, started)
+    return made
+
+
+def _dispatch_of(
+    position: int,
+    name: str,
+    type_: str,
+    args: str,
+    kwargs: str,
+    attempt: int,
+    timelimit: float | None,
+    timeout: float | None,
+    target: str | None,
+) -> Dispatch:
     return Dispatch(
-        row.position,
-        row.name,
-        row.type,
-        row.args,
-        row.kwargs,
-        row.attempt,
-        row.timelimit,
-        row.timeout,
-        row.target,
+        position,
+        name,
+        type_,
+        json.loads(args) if args != "[]" else [],
+        json.loads(kwargs) if kwargs != "{}" else {},
+        attempt,
+        timelimit,
+        timeout,
+        target,
     )
 
 
@@ -96,54 +146,18 @@ class Attempts:
     def dispatch(self, plan_id: int, epoch: int, positions: Mapping[int, State]) -> list[Dispatch]:
         """Record a new attempt of each of these tasks, as the plan's leader.
 
-        :param positions: position of the task to the state it is believed to be in
+        :param positions: position of the task to the state it is believed to be in; their order is that
+            of the attempts
         :return: the attempts that were made; none of them if the lease was lost or the plan is not wanted
         """
-        wanted = sa.exists().where(plans.c.id == plan_id, plans.c.wanted.is_(True))
-        fresh = {
-            "attempt": tasks.c.attempt + 1,
-            "worker": None,
-            "kill": None,
-            "beat": 0,
-            "dispatched_at": db_now(),
-            "start_time": None,
-            "end_time": None,
-            "errmsg": None,
-            "output": None,
-            "result": sa.null(),
-        }
-
-        def work(connection: Connection) -> list[Dispatch]:
-            made: list[Dispatch] = []
-            for old in {*positions.values()}:
-                chosen = [position for position, state in positions.items() if state == old]
-                rows = transition(
-                    connection,
-                    old,
-                    State.INPROGRESS,
-                    tasks.c.plan_id == plan_id,
-                    tasks.c.position.in_(chosen),
-                    _led(plan_id, epoch),
-                    wanted,
-                    values=fresh,
-                    returning=_SENT,
-                )
-                made += [_dispatch_of(row) for row in rows]
-            return made
-
-        return self._database.write(work, "dispatch")
+        wish = _Wish(plan_id, epoch, [(position, state) for position, state in positions.items()])
+        return self._database.write_many(_start_all, wish, "dispatch")
 
     def unclaimed(self, plan_id: int, attempts: Mapping[int, int]) -> list[Dispatch]:
         """Those of these attempts (position to attempt) that wait to be claimed."""
-        query = sa.select(tasks.c.position, tasks.c.attempt, *_SENT).where(
-            tasks.c.plan_id == plan_id,
-            tasks.c.position.in_(list(attempts)),
-            tasks.c.status == State.INPROGRESS,
-            _UNCLAIMED,
-        )
         with self._database.read() as connection:
-            rows = connection.execute(query).all()
-        return [_dispatch_of(row) for row in rows if attempts[row.position] == row.attempt]
+            rows = raw.rows(connection, _UNCLAIMED_OF, (plan_id, raw.array(attempts.items())))
+        return [_dispatch_of(*row) for row in rows]
 
     def running(self) -> list[Beat]:
         """The claimed attempts of all plans that this process leads."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -12,10 +13,12 @@ from sqlalchemy.engine import Connection
 from solar_orch.plan.model import OnLost
 from solar_orch.plan.verdict import Verdict, after_interruption, after_loss, with_wish
 from solar_orch.states import State
-from solar_orch.store.database import Database, db_now
+from solar_orch.store import raw
+from solar_orch.store.bulk import Ended, Judged, end, judged
+from solar_orch.store.database import Database
 from solar_orch.store.instance import instance
+from solar_orch.store.raw import NOW
 from solar_orch.store.schema import plans, tasks
-from solar_orch.store.transitions import JUDGED, end_attempt
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +46,19 @@ class Standing:
     attempt: int | None
 
 
-_CLAIM = (
-    tasks.c.id,
-    tasks.c.plan_id,
-    tasks.c.position,
-    tasks.c.attempt,
-    tasks.c.retry,
-    tasks.c.failures,
-    tasks.c.lost_workers,
-)
+class _Ending(NamedTuple):
+    """An attempt of this process that is to end."""
+
+    id: int
+    attempt: int
+    #: From the task's row to what becomes of it, but for a wish to kill it.
+    judge: Callable[[Judged], Verdict]
+    #: For the event, where the verdict has no error.
+    why: str | None
+    output: str | None = None
+    #: As JSON.
+    result: str | None = None
+    lost: bool = False
 
 
 class Claims:
@@ -65,21 +72,7 @@ class Claims:
 
         :return: None when it was claimed before, is not the current one, or is not wanted
         """
-        plan = sa.select(plans.c.id).where(plans.c.uid == plan_uid, plans.c.wanted.is_(True))
-        statement = (
-            sa.update(tasks)
-            .where(
-                tasks.c.plan_id == plan.scalar_subquery(),
-                tasks.c.name == name,
-                tasks.c.attempt == attempt,
-                tasks.c.status == State.INPROGRESS,
-                tasks.c.worker.is_(None),
-            )
-            .values(worker=instance(), beat=1, start_time=db_now())
-            .returning(*_CLAIM)
-        )
-        row = self._database.write(lambda connection: connection.execute(statement).one_or_none(), "claim")
-        return _claim_of(row) if row is not None else None
+        return self._database.write_many(_claim_all, (plan_uid, name, attempt), "claim")
 
     def settle(
         self,
@@ -93,11 +86,9 @@ class Claims:
 
         One that was to be killed, and failed by itself, is not tried again.
         """
-
-        def work(connection: Connection) -> Standing:
-            return _ended(connection, claim, lambda row: verdict, None, output=output, result=result)
-
-        return self._database.write(work, "settle")
+        kept = None if result is None else json.dumps(result)
+        ending = _Ending(claim.id, claim.attempt, lambda row: verdict, None, output, kept)
+        return self._database.write_many(_end_all, ending, "settle")
 
     def hand_back(self, claim: Claim, why: str, *, output: str | None = None) -> Standing:
         """End an attempt that this process holds and has interrupted, by no fault of the task's.
@@ -109,43 +100,30 @@ class Claims:
         """
         what = f"attempt {claim.attempt} was interrupted: {why}"
 
-        def work(connection: Connection) -> Standing:
-            return _ended(
-                connection,
-                claim,
-                lambda row: after_interruption(what, OnLost(row.on_lost)),
-                why,
-                output=output,
-            )
+        def judge(row: Judged) -> Verdict:
+            return after_interruption(what, OnLost(row.on_lost))
 
-        return self._database.write(work, "hand_back")
+        ending = _Ending(claim.id, claim.attempt, judge, why, output)
+        return self._database.write_many(_end_all, ending, "hand_back")
 
     def give_back(self, claim: Claim, why: str) -> Standing:
         """End an attempt that this process holds and has not run; it is made again."""
-
-        def work(connection: Connection) -> Standing:
-            return _ended(connection, claim, lambda row: Verdict(State.PENDING), why)
-
-        return self._database.write(work, "hand_back")
+        ending = _Ending(claim.id, claim.attempt, _pending, why)
+        return self._database.write_many(_end_all, ending, "hand_back")
 
     def give_up(self, claim: Claim, why: str, lost_limit: int) -> Standing:
         """Give back an attempt that cannot be run here for now; counts as one that was lost."""
 
-        def work(connection: Connection) -> Standing:
-            return _ended(
-                connection,
-                claim,
-                lambda row: after_loss(why, OnLost.RERUN, row.losses + 1, lost_limit),
-                why,
-                losses=tasks.c.losses + 1,
-            )
+        def judge(row: Judged) -> Verdict:
+            return after_loss(why, OnLost.RERUN, row.losses + 1, lost_limit)
 
-        return self._database.write(work, "hand_back")
+        ending = _Ending(claim.id, claim.attempt, judge, why, lost=True)
+        return self._database.write_many(_end_all, ending, "hand_back")
 
     def disclaim(self, plan_uid: str, name: str, attempt: int) -> bool:
         """Give back an attempt that this process has not run, if it has claimed it at all."""
         plan = sa.select(plans.c.id).where(plans.c.uid == plan_uid).scalar_subquery()
-        query = sa.select(*_CLAIM).where(
+        query = sa.select(tasks.c.id).where(
             tasks.c.plan_id == plan,
             tasks.c.name == name,
             tasks.c.attempt == attempt,
@@ -153,13 +131,10 @@ class Claims:
         )
 
         def work(connection: Connection) -> bool:
-            row = connection.execute(query).one_or_none()
-            if row is None:
+            task = connection.execute(query).scalar_one_or_none()
+            if task is None:
                 return False
-            claim = _claim_of(row)
-            return _ended(
-                connection, claim, lambda row: Verdict(State.PENDING), "claimed, but not run"
-            ).counts
+            return _end_all(connection, [_Ending(task, attempt, _pending, "claimed, but not run")])[0].counts
 
         return self._database.write(work, "hand_back", patience=1.0)
 
@@ -187,47 +162,77 @@ class Claims:
         return {row.id: (row.attempt, row.kill) for row in rows}
 
 
-def _claim_of(row: Any) -> Claim:
-    return Claim(
-        id=row.id,
-        plan_id=row.plan_id,
-        position=row.position,
-        attempt=row.attempt,
-        retry=row.retry,
-        failures=row.failures,
-        lost_workers=tuple(row.lost_workers.split()),
+def _pending(_row: Judged) -> Verdict:
+    return Verdict(State.PENDING)
+
+
+_CLAIMABLE = f"""
+    SELECT json_group_array(json_array(
+        item.key, tasks.id, tasks.plan_id, tasks.position, tasks.attempt, tasks.retry, tasks.failures,
+        tasks.lost_workers))
+    FROM json_each(?) AS item
+    CROSS JOIN plans ON plans.uid = item.value ->> 0 AND plans.wanted
+    CROSS JOIN tasks ON tasks.plan_id = plans.id AND tasks.name = item.value ->> 1
+    WHERE tasks.attempt = item.value ->> 2 AND tasks.status = '{State.INPROGRESS}' AND tasks.worker IS NULL
+"""
+_CLAIM = f"""
+    UPDATE tasks SET worker = ?, beat = 1, start_time = {NOW}
+    WHERE id IN (SELECT value FROM json_each(?))
+"""
+
+
+def _claim_all(connection: Connection, attempts: Sequence[tuple[str, str, int]]) -> list[Claim | None]:
+    """Take those of these attempts (uid of the plan, name of the task, number) that are to be had."""
+    found: dict[int, tuple[int, Claim]] = {}
+    for key, id_, plan_id, position, attempt, retry, failures, lost in raw.rows(
+        connection, _CLAIMABLE, (raw.array(attempts),)
+    ):
+        # One that is asked for twice goes to who asked first.
+        if id_ not in found or key < found[id_][0]:
+            found[id_] = key, Claim(id_, plan_id, position, attempt, retry, failures, tuple(lost.split()))
+    if found:
+        raw.execute(connection, _CLAIM, (instance(), raw.array(found)))
+    taken: list[Claim | None] = [None] * len(attempts)
+    for key, claim in found.values():
+        taken[key] = claim
+    return taken
+
+
+def _end_all(connection: Connection, endings: Sequence[_Ending]) -> list[Standing]:
+    """End those of these attempts that this process still holds."""
+    rows = judged(connection, [ending.id for ending in endings])
+    standings: list[Standing] = []
+    ended: list[Ended] = []
+    for ending in endings:
+        row = rows.get(ending.id)
+        if row is None:
+            standings.append(Standing(False, None, None))
+            continue
+        if not (
+            row.status == State.INPROGRESS and row.attempt == ending.attempt and row.worker == instance()
+        ):
+            standings.append(Standing(False, State(row.status), row.attempt))
+            continue
+        verdict = with_wish(row.kill, row.failures, row.retry, row.timeout, ending.judge(row))
+        ended.append(_ended(row, verdict, ending))
+        standings.append(Standing(True, verdict.state, row.attempt))
+        # Whoever tells of the same attempt after this comes too late.
+        rows[ending.id] = row._replace(status=verdict.state)
+    end(connection, ended)
+    return standings
+
+
+def _ended(row: Judged, verdict: Verdict, ending: _Ending) -> Ended:
+    return Ended(
+        row.id,
+        row.plan_id,
+        row.position,
+        row.attempt,
+        verdict.state,
+        errmsg=verdict.errmsg,
+        failed=verdict.failed,
+        lost=ending.lost,
+        output=ending.output,
+        result=ending.result,
+        message=verdict.errmsg or ending.why,
     )
-
-
-def _ended(
-    connection: Connection,
-    claim: Claim,
-    judge: Callable[[Any], Verdict],
-    why: str | None,
-    *,
-    output: str | None = None,
-    result: Any = None,
-    **values: Any,
-) -> Standing:
-    """End the attempt of a claim, if it is still held.
-
-    :param judge: from the task's row to what becomes of it, but for a wish to kill it
-    :param why: for the event, where the verdict has no error
-    """
-    row = connection.execute(sa.select(*JUDGED).where(tasks.c.id == claim.id)).one_or_none()
-    if row is None:
-        return Standing(False, None, None)
-    verdict = with_wish(row.kill, row.failures, row.retry, row.timeout, judge(row))
-    ended = end_attempt(
-        connection,
-        verdict,
-        tasks.c.id == claim.id,
-        tasks.c.attempt == claim.attempt,
-        tasks.c.worker == instance(),
-        message=verdict.errmsg or why,
-        output=output,
-        result=sa.null() if result is None else result,
-        worker=None if verdict.state == State.PENDING else tasks.c.worker,
-        **values,
-    )
-    return Standing(ended, verdict.state if ended else State(row.status), row.attempt)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from solar_orch.errors import DatabaseUnavailable
+from solar_orch.store import raw
 from solar_orch.store.instance import instance
 from solar_orch.store.schema import commits
 
@@ -35,8 +35,8 @@ class Mark:
         """Mark the transaction of `connection`."""
         self.number += 1
         if self.number == 1:
-            connection.exec_driver_sql(_PRUNE, (_KEPT,))
-        connection.exec_driver_sql(_SET, (self.slot, self.number))
+            raw.execute(connection, _PRUNE, (_KEPT,))
+        raw.execute(connection, _SET, (self.slot, self.number))
 
     def is_committed(self, connection: Connection) -> bool:
         """Whether the transaction that was marked last is part of what `connection` reads."""
@@ -56,7 +56,7 @@ class Marks:
         """A mark that nobody else uses meanwhile.
 
         Whoever has to leave it undecided whether it was committed raises
-        :class:`~solar_orch.errors.DatabaseUnavailable` with ``in_doubt``: then it is not used again.
+        something with a true ``in_doubt``: then it is not used again.
         """
         prefix = f"{instance()}/"
         mark = self._free.pop() if self._free else None
@@ -64,12 +64,8 @@ class Marks:
             mark = Mark(f"{prefix}{id(self):x}.{next(self._serial)}")
         try:
             yield mark
-        except DatabaseUnavailable as error:
-            if not error.in_doubt:
+        except BaseException as error:
+            if not getattr(error, "in_doubt", False):
                 self._free.append(mark)
             raise
-        except BaseException:
-            self._free.append(mark)
-            raise
-        else:
-            self._free.append(mark)
+        self._free.append(mark)

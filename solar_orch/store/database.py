@@ -1,61 +1,37 @@
-"""One database: opened lazily, and transactions that are tried again."""
+"""One database: read, and changed in transactions that are tried again."""
 
 from __future__ import annotations
 
-import os
 import random
-import sqlite3
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import exc
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 
 from solar_orch import faults
-from solar_orch.errors import ConfigError, DatabaseRefused, DatabaseUnavailable
-from solar_orch.store import schema
+from solar_orch.errors import ConfigError, DatabaseUnavailable
+from solar_orch.store import raw
+from solar_orch.store.access import Access, Unanswered, in_doubt
 from solar_orch.store.commits import Mark, Marks
-from solar_orch.store.sqlite import RESTORE, is_broken, is_passing, make_engine, prepare_file
+
+if TYPE_CHECKING:
+    from solar_orch.store.group import Group
 
 T = TypeVar("T")
+Item = TypeVar("Item")
+
+#: What changes the database for many at once: ``function(connection, items)`` gives an answer for each.
+Many = Callable[[Connection, Sequence[Item]], Sequence[T]]
 
 #: Seconds for which a transaction that meets a lock or a passing fault is tried again.
 PATIENCE = 10.0
 #: Seconds between tries: doubled from the first to the second, with jitter.
 BACKOFF = (0.002, 0.25)
-
-
-_File = tuple[int, int]
-
-#: The files that are open, and those that were so in the process from which this one was forked: SQLite
-#: keeps the locks of a process in its memory, and a child would take its parent's for its own.
-_OPEN: Counter[_File] = Counter()
-_INHERITED: set[_File] = set()
-
-
-def _note_inherited() -> None:
-    _INHERITED.update(file for file, number in _OPEN.items() if number)
-    _OPEN.clear()
-
-
-os.register_at_fork(after_in_child=_note_inherited)
-
-
-class _Away(Exception):  # noqa: N818 - tried again, like a lock
-    """The file that is open does not stand in its place now."""
-
-
-class _Unanswered(Exception):  # noqa: N818 - becomes an answer
-    """A commit failed, or its answer was lost: it may have been made all the same."""
-
-    def __init__(self, error: Exception) -> None:
-        self.error = error
-        super().__init__(str(error))
 
 
 class Database:
@@ -65,36 +41,27 @@ class Database:
     when the process forks: in the child it is refused then.
 
     :param url: SQLAlchemy URL
+    :param grouped: whether what the greenlets of this process write at the same time is committed
+        together, by a thread (see :mod:`solar_orch.store.group`); needs gevent
     """
 
-    def __init__(self, url: str) -> None:
-        try:
-            self.url: URL = make_url(url)
-        except exc.ArgumentError as error:
-            raise ConfigError(
-                "not a database URL; write it as sqlite:////absolute/path.db", option="database"
-            ) from error
-        if self.url.get_backend_name() != "sqlite":
-            raise ConfigError(
-                f"databases of {self.url.get_backend_name()} are not supported; use sqlite:////absolute/path.db",
-                option="database",
-            )
-        if not self.url.database or self.url.database == ":memory:":
-            raise ConfigError("a database in memory would not be durable; name a file", option="database")
-        self._engine: Engine | None = None
-        self._pid = 0
-        self._file: _File | None = None
+    def __init__(self, url: str, *, grouped: bool = False) -> None:
+        self.url: URL = _checked(url)
+        self._access = Access(self.url)
         self._marks = Marks()
+        self._grouped = grouped
+        #: Whether the database has been opened, and made if there was none.
+        self._opened = False
 
     @property
     def name(self) -> str:
         """The URL without its password."""
-        return self.url.render_as_string(hide_password=True)
+        return self._access.name
 
     @property
     def path(self) -> Path:
         """The SQLite file."""
-        return Path(self.url.database or "")
+        return self._access.path
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -103,11 +70,11 @@ class Database:
         :raises DatabaseRefused: when there is something else at the URL
         :raises DatabaseUnavailable: when it cannot be read
         """
-        connection = self._retried(self._open_snapshot, time.monotonic() + PATIENCE)
+        connection = self._retried(self._access.snapshot, time.monotonic() + PATIENCE)
         try:
             yield connection
         except exc.DBAPIError as error:
-            raise self._unavailable(error) from error
+            raise self._access.final(error) from error
         finally:
             connection.close()
 
@@ -118,22 +85,26 @@ class Database:
 
         Where another writer is in the way, or the database is away for a
         moment, all of `work` is run again, for `patience` seconds at most;
-        between tries the calling greenlet sleeps.  `work` must therefore do
-        nothing but change the database.  If the answer to a commit is lost,
-        what was done is read back: `work` is never done twice, and never
-        taken for done.
+        meanwhile the calling greenlet sleeps.  `work` must therefore do
+        nothing but change the database; it may be run in another thread.  If
+        the answer to a commit is lost, what was done is read back: `work` is
+        never done twice, and never taken for done.
 
         :param point: name of a commit among ``faults.COMMITS``
         :raises DatabaseRefused: when there is something else at the URL
         :raises DatabaseUnavailable: when it stays locked, full, read-only or away
         """
-        deadline = time.monotonic() + patience
-        if point is not None:
-            faults.hit(f"{point}.before")
-        with self._marks.take() as mark:
-            result = self._retried(lambda: self._commit(work, mark, deadline), deadline)
-        if point is not None:
-            faults.hit(f"{point}.after")
+        result: T = self._written(work, None, point, patience)
+        return result
+
+    def write_many(
+        self, many: Many[Item, T], item: Item, point: str | None = None, *, patience: float = PATIENCE
+    ) -> T:
+        """As :meth:`write`, for one item among those that others write at the same time.
+
+        :param many: a function of a module: items that are given with the same one go to it together
+        """
+        result: T = self._written(many, item, point, patience)
         return result
 
     def engine(self) -> Engine:
@@ -142,55 +113,37 @@ class Database:
         :raises DatabaseRefused: when there is something else at the URL; it is left untouched
         :raises DatabaseUnavailable: when it was open as this process was forked
         """
-        if self._engine is not None and self._pid == os.getpid():
-            found = self._file_in_place()
-            if found == self._file:
-                return self._engine
-            if found is None:
-                raise _Away
-            # Another file was put in its place: what is open is not what others see.
-            self.close()
-        prepare_file(self.name, self.path)
-        if self._file_in_place() in _INHERITED:
-            raise DatabaseUnavailable(
-                self.name, "it was open when this process was forked; fork before it is used"
-            )
-        engine = make_engine(self.url)
-        try:
-            self._retried(lambda: self._check_version(engine), time.monotonic() + PATIENCE)
-        except BaseException:
-            engine.dispose()
-            raise
-        self._engine, self._pid, self._file = engine, os.getpid(), self._file_in_place()
-        if self._file is not None:
-            _OPEN[self._file] += 1
-        return engine
+        return self._retried(self._access.engine, time.monotonic() + PATIENCE)
 
     def close(self) -> None:
         """Close all connections; the next use opens new ones."""
-        if self._engine is not None and self._pid == os.getpid():
-            self._engine.dispose()
-            if self._file is not None:
-                _OPEN[self._file] -= 1
-        self._engine = None
+        self._access.close()
+        self._opened = False
+        if self._grouped:
+            self._group().close()
 
-    def _file_in_place(self) -> _File | None:
-        try:
-            status = os.stat(self.path)
-        except OSError:
-            return None
-        return status.st_dev, status.st_ino
+    def _written(self, function: Callable[..., Any], item: Any, point: str | None, patience: float) -> Any:
+        deadline = time.monotonic() + patience
+        if point is not None:
+            faults.hit(f"{point}.before")
+        if self._grouped:
+            if not self._opened:
+                self.engine()
+                self._opened = True
+            result = self._group().write(function, item, deadline)
+        else:
+            work = function if item is None else lambda connection: function(connection, [item])[0]
+            with self._marks.take() as mark:
+                result = self._retried(lambda: self._commit(work, mark, deadline), deadline)
+        if point is not None:
+            faults.hit(f"{point}.after")
+        return result
 
-    def _open_snapshot(self) -> Connection:
-        connection = self.engine().connect()
-        try:
-            # A reader takes its snapshot at the first statement, and may meet another process
-            # just then that is the last to leave and clears the journal away.
-            connection.execute(sa.select(schema.schema_version.c.version))
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+    def _group(self) -> Group:
+        # Not before it is used: it needs gevent, which whoever only steers does without.
+        from solar_orch.store import group
+
+        return group.of(self.url)
 
     def _commit(self, work: Callable[[Connection], T], mark: Mark, deadline: float) -> T:
         """Do `work` once; if then its commit is not answered, look whether it was made.
@@ -198,70 +151,57 @@ class Database:
         :raises exc.DBAPIError: if it was not made
         :raises DatabaseUnavailable: if that could not be found out
         """
+        result: list[T] = []
         try:
-            with self.engine().connect().execution_options(solar_write=True) as connection:
-                transaction = connection.begin()
-                try:
-                    result = work(connection)
-                    mark.write(connection)
-                except BaseException:
-                    transaction.rollback()
-                    raise
-                try:
-                    transaction.commit()
-                    faults.hit("answer")
-                except (exc.DBAPIError, faults.Injected) as error:
-                    raise _Unanswered(error) from error
-        except _Unanswered as unanswered:
+            # What it gave is known even if the answer to its commit is not.
+            self._access.commit(lambda connection: result.append(work(connection)), mark)
+        except Unanswered as unanswered:
             if not self._was_committed(mark, deadline):
                 raise unanswered.error from None
-        return result
+        return result[-1]
 
     def _was_committed(self, mark: Mark, deadline: float) -> bool:
-        def look() -> bool:
-            connection = self._open_snapshot()
-            try:
-                return mark.is_committed(connection)
-            finally:
-                connection.close()
-
         try:
-            return self._retried(look, deadline)
+            return self._retried(lambda: self._access.holds(mark), deadline)
         except DatabaseUnavailable as error:
-            raise DatabaseUnavailable(error.database, error.problem, in_doubt=True) from error
+            raise in_doubt(error) from error
 
     def _retried(self, attempt: Callable[[], T], deadline: float) -> T:
         pause = BACKOFF[0]
         while True:
             try:
                 return attempt()
-            except exc.DBAPIError as error:
-                if not is_passing(error) or time.monotonic() + pause > deadline:
-                    raise self._unavailable(error) from error
-            except _Away:
-                if time.monotonic() + pause > deadline:
-                    raise DatabaseUnavailable(self.name, "the file is not in its place") from None
+            except Exception as error:
+                if not self._access.is_passing(error) or time.monotonic() + pause > deadline:
+                    final = self._access.final(error)
+                    if final is error:
+                        raise
+                    raise final from error
             time.sleep(pause * random.uniform(0.5, 1.0))
             pause = min(pause * 2, BACKOFF[1])
 
-    def _unavailable(self, error: exc.DBAPIError) -> Exception:
-        if isinstance(error.orig, sqlite3.IntegrityError):
-            return error
-        if is_broken(error):
-            return DatabaseRefused(self.name, f"{error.orig}; {RESTORE}")
-        return DatabaseUnavailable(self.name, str(error.orig))
 
-    def _check_version(self, engine: Engine) -> None:
-        with engine.connect() as connection:
-            version = connection.execute(sa.select(schema.schema_version.c.version)).scalar_one()
-        if version != schema.SCHEMA_VERSION:
-            raise DatabaseRefused(
-                self.name,
-                f"its schema has version {version}, this program needs "
-                f"{schema.SCHEMA_VERSION}; it was left untouched",
-            )
+def _checked(text: str) -> URL:
+    """The URL of a database that can be used.
+
+    :raises ConfigError: if it cannot
+    """
+    try:
+        url = make_url(text)
+    except exc.ArgumentError as error:
+        raise ConfigError(
+            "not a database URL; write it as sqlite:////absolute/path.db", option="database"
+        ) from error
+    if url.get_backend_name() != "sqlite":
+        raise ConfigError(
+            f"databases of {url.get_backend_name()} are not supported; use sqlite:////absolute/path.db",
+            option="database",
+        )
+    if not url.database or url.database == ":memory:":
+        raise ConfigError("a database in memory would not be durable; name a file", option="database")
+    return url
 
 
 def db_now() -> sa.ColumnElement[float]:
     """Unix seconds by the database's clock, for use within a statement."""
-    return sa.literal_column("((julianday('now') - 2440587.5) * 86400.0)", sa.Float)
+    return sa.literal_column(raw.NOW, sa.Float)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
 from solar_orch.states import State
+from solar_orch.store import raw
 from solar_orch.store.database import Database
+from solar_orch.store.instance import instance
 from solar_orch.store.schema import events, tasks
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """One transition of one task."""
 
     id: int
@@ -23,24 +23,29 @@ class Event:
     new: State
 
 
+_STATES = {str(state): state for state in State}
+
+_AFTER = f"""
+    SELECT json_group_array(json_array(id, position, attempt, old, new)) FROM (
+        SELECT id, position, attempt, old, new FROM events WHERE plan_id = ?1 AND id > ?2
+        AND NOT (new = '{State.INPROGRESS}' AND "by" IS ?3) ORDER BY id)
+"""
+
+
 class Events:
     """All methods block on the database and raise what ``Database`` raises."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def after(self, plan_id: int, event_id: int) -> list[Event]:
-        """The events of a plan that came after `event_id`."""
-        query = (
-            sa.select(events.c.id, events.c.position, events.c.attempt, events.c.old, events.c.new)
-            .where(events.c.plan_id == plan_id, events.c.id > event_id)
-            .order_by(events.c.id)
-        )
+    def after(self, plan_id: int, event_id: int, *, but_starts: bool = False) -> list[Event]:
+        """The events of a plan that came after `event_id`.
+
+        :param but_starts: leave out the attempts that this process has started
+        """
         with self._database.read() as connection:
-            return [
-                Event(row.id, row.position, row.attempt, State(row.old), State(row.new))
-                for row in connection.execute(query)
-            ]
+            rows = raw.rows(connection, _AFTER, (plan_id, event_id, instance() if but_starts else None))
+        return [Event(row[0], row[1], row[2], _STATES[row[3]], _STATES[row[4]]) for row in rows]
 
     def all(self, plan_id: int) -> list[dict[str, Any]]:
         """All columns of a plan's events with the name of the task, oldest first."""

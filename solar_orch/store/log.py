@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from solar_orch.states import State
+from solar_orch.store import raw
 from solar_orch.store.database import Database, db_now
-from solar_orch.store.schema import cursors, events, log_items, log_outcomes, plans, tasks
+from solar_orch.store.schema import events, log_items, log_outcomes
 
 #: Name of the cursor that says up to which event the log has read.
 _CURSOR = "system_log"
@@ -18,7 +20,7 @@ _CURSOR = "system_log"
 OUTCOMES = (State.SUCCESS, State.ERROR, State.ERROR_RETRY)
 
 #: Events read in one transaction, so that a log that was long away does not hold the write lock for long.
-_BATCH = 500
+_BATCH = 5000
 
 
 class Log:
@@ -76,21 +78,19 @@ class Log:
         What is entered is read from the durable events, in one transaction
         with the mark of how far they were read.
 
-        :return: number of outcomes entered
+        :return: number of outcomes entered, by whoever shares the transaction with this
         """
         entered = 0
         while self._is_behind():
-            read, outcomes = self._database.write(_enter_batch, "log")
+            read, outcomes = self._database.write_many(_enter_for_all, True, "log")
             entered += outcomes
             if read < _BATCH:
                 break
         return entered
 
     def _is_behind(self) -> bool:
-        read = sa.select(cursors.c.event_id).where(cursors.c.name == _CURSOR).scalar_subquery()
-        query = sa.select(events.c.id).where(events.c.id > sa.func.coalesce(read, 0)).limit(1)
         with self._database.read() as connection:
-            return connection.execute(query).first() is not None
+            return raw.value(connection, _BEHIND) is not None
 
     def _items(self, log: str) -> list[dict[str, Any]]:
         query = sa.select(log_items).where(log_items.c.log == log).order_by(log_items.c.id)
@@ -98,54 +98,61 @@ class Log:
             return [dict(row) for row in connection.execute(query).mappings()]
 
 
+_BEHIND = f"""
+    SELECT 1 FROM events
+    WHERE id > coalesce((SELECT event_id FROM cursors WHERE name = '{_CURSOR}'), 0) LIMIT 1
+"""
+_READ = f"SELECT event_id FROM cursors WHERE name = '{_CURSOR}'"
+_BATCH_END = "SELECT max(id), count(*) FROM (SELECT id FROM events WHERE id > ? ORDER BY id LIMIT ?)"
+_OUTCOMES_OF = f"""
+    FROM events
+    CROSS JOIN plans ON plans.id = events.plan_id
+    CROSS JOIN tasks ON tasks.plan_id = events.plan_id AND tasks.position = events.position
+    WHERE events.id > ? AND events.id <= ? AND events.old = '{State.INPROGRESS}'
+    AND events.new IN ({", ".join(f"'{state}'" for state in OUTCOMES)})
+    ORDER BY events.id
+"""
+_ENTER = f"""
+    INSERT INTO log_outcomes (event_id, plan_uid, task_name, attempt, status, errmsg, at)
+    SELECT events.id, plans.uid, tasks.name, events.attempt, events.new, events.message, events.at
+    {_OUTCOMES_OF}
+"""
+_SELECT = f"SELECT events.id, plans.uid, tasks.name, events.new, events.message {_OUTCOMES_OF}"
+_MARK = f"""
+    INSERT INTO cursors (name, event_id) VALUES ('{_CURSOR}', ?)
+    ON CONFLICT (name) DO UPDATE SET event_id = excluded.event_id
+"""
+_ANY_STAGED = "SELECT 1 FROM log_items WHERE log = 'staged' LIMIT 1"
+
+
+def _enter_for_all(connection: Connection, callers: Sequence[bool]) -> list[tuple[int, int]]:
+    """Enter one batch; the same answer for all who ask for it at the same time."""
+    return [_enter_batch(connection)] * len(callers)
+
+
 def _enter_batch(connection: Connection) -> tuple[int, int]:
-    cursor = connection.execute(
-        sa.select(cursors.c.event_id).where(cursors.c.name == _CURSOR)
-    ).scalar_one_or_none()
-    if cursor is None:
-        connection.execute(cursors.insert().values(name=_CURSOR, event_id=0))
-    rows = connection.execute(
-        sa.select(
-            events.c.id,
-            events.c.old,
-            events.c.new,
-            events.c.attempt,
-            events.c.at,
-            events.c.message,
-            plans.c.uid,
-            tasks.c.name,
-        )
-        .join(plans, plans.c.id == events.c.plan_id)
-        .join(tasks, sa.and_(tasks.c.plan_id == events.c.plan_id, tasks.c.position == events.c.position))
-        .where(events.c.id > (cursor or 0))
-        .order_by(events.c.id)
-        .limit(_BATCH)
-    ).all()
-    if not rows:
+    """How many events were read, and how many outcomes entered."""
+    read = raw.value(connection, _READ) or 0
+    last, events_read = raw.execute(connection, _BATCH_END, (read, _BATCH)).fetchone()
+    if not events_read:
         return 0, 0
-    ended = [row for row in rows if row.old == State.INPROGRESS and row.new in OUTCOMES]
-    if ended:
-        connection.execute(log_outcomes.insert(), [_outcome(row) for row in ended])
-        if connection.execute(sa.select(log_items.c.id).where(log_items.c.log == "staged").limit(1)).first():
-            for row in ended:
-                _move_item(connection, row)
-    connection.execute(sa.update(cursors).where(cursors.c.name == _CURSOR).values(event_id=rows[-1].id))
-    return len(rows), len(ended)
+    entered = raw.execute(connection, _ENTER, (read, last)).rowcount
+    if entered and raw.value(connection, _ANY_STAGED):
+        for row in raw.execute(connection, _SELECT, (read, last)).fetchall():
+            _move_item(connection, _Outcome._make(row))
+    raw.execute(connection, _MARK, (last,))
+    return events_read, entered
 
 
-def _outcome(row: Any) -> dict[str, Any]:
-    return {
-        "event_id": row.id,
-        "plan_uid": row.uid,
-        "task_name": row.name,
-        "attempt": row.attempt,
-        "status": row.new,
-        "errmsg": row.message,
-        "at": row.at,
-    }
+class _Outcome(NamedTuple):
+    id: int
+    uid: str
+    name: str
+    new: str
+    message: str | None
 
 
-def _move_item(connection: Connection, row: Any) -> None:
+def _move_item(connection: Connection, row: _Outcome) -> None:
     """Let the outcome of the task ``resource.action`` take effect on the change staged under that name."""
     resource, dot, action = row.name.rpartition(".")
     if not dot:

@@ -14,10 +14,10 @@ from urllib.parse import quote
 import sqlalchemy as sa
 from sqlalchemy import event, exc
 from sqlalchemy.engine import URL, Connection, Engine
-from sqlalchemy.pool import NullPool
+from sqlalchemy.pool import NullPool, StaticPool
 
 from solar_orch.errors import DatabaseRefused, DatabaseUnavailable
-from solar_orch.store import schema
+from solar_orch.store import raw, schema
 
 LOG = logging.getLogger(__name__)
 
@@ -51,8 +51,11 @@ def _errorname(error: exc.DBAPIError) -> str:
     return getattr(error.orig, "sqlite_errorname", "")
 
 
-def make_engine(url: URL) -> Engine:
-    """An engine that never makes the file, whose transactions wait for nothing."""
+def make_engine(url: URL, *, single: bool = False) -> Engine:
+    """An engine that never makes the file, whose transactions wait for nothing.
+
+    :param single: whether it has one connection, for one thread
+    """
     path = Path(url.database or "").absolute()
     engine = sa.create_engine(
         url.set(
@@ -62,8 +65,7 @@ def make_engine(url: URL) -> Engine:
         ),
         # A writer in the way is waited for by `Database.write`, whose sleep lets other greenlets run.
         connect_args={"timeout": 0},
-        pool_size=4,
-        max_overflow=-1,
+        **({"poolclass": StaticPool} if single else {"pool_size": 4, "max_overflow": -1}),
     )
     _listen(engine)
     return engine
@@ -126,7 +128,7 @@ def _create_file(name: str, path: Path) -> None:
         try:
             os.link(fresh, path)
         except FileExistsError:
-            LOG.debug("%s was made by another process meanwhile", path)
+            pass  # made by another process meanwhile
         finally:
             fresh.unlink()
     except (OSError, exc.DBAPIError) as error:
@@ -161,4 +163,4 @@ def _configure(connection: Any, _record: Any) -> None:
 
 def _begin(connection: Connection) -> None:
     write = connection.get_execution_options().get("solar_write")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+    raw.execute(connection, "BEGIN IMMEDIATE" if write else "BEGIN")

@@ -56,7 +56,7 @@ class Worker:
     def __init__(self, conf: cfg.ConfigOpts, clients: Mapping[str, Client]) -> None:
         self.conf = conf
         self.clients = clients
-        self.store = Store(conf)
+        self.store = Store(conf, grouped=True)
         self.for_all = Subscribable()
         #: Set by the executor's constructor function; None until then.
         self.executor: Executor | None = None

@@ -103,7 +103,8 @@ def test_a_writer_in_the_way_is_waited_for(tmp_path):
     other = sqlite3.connect(database.path, isolation_level=None, check_same_thread=False)
     other.execute("BEGIN IMMEDIATE")
     tried = threading.Event()
-    real, database.engine = database.engine, lambda: tried.set() or real()
+    access = database._access
+    real, access.engine = access.engine, lambda: tried.set() or real()
     threading.Thread(target=lambda: (tried.wait(10), other.execute("COMMIT"))).start()
     database.write(lambda connection: connection.execute(cursors.insert().values(name="x", event_id=1)))
     other.close()

@@ -3,27 +3,35 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import threading
 import time
 
 import pytest
 import sqlalchemy as sa
-from sqlalchemy import event
+from sqlalchemy import event, exc
+from sqlalchemy.engine import make_url
 
 from solar_orch import faults
 from solar_orch.errors import DatabaseRefused, DatabaseUnavailable
-from solar_orch.store import database as databases
+from solar_orch.store import group
 from solar_orch.store.database import Database
 from solar_orch.store.schema import commits, cursors
+from solar_orch.store.sqlite import make_engine
 
 
-@pytest.fixture
-def database(tmp_path):
-    made = Database(f"sqlite:///{tmp_path}/solar.db")
+@pytest.fixture(params=["alone", "grouped"])
+def database(tmp_path, request):
+    made = Database(f"sqlite:///{tmp_path}/solar.db", grouped=request.param == "grouped")
     made.engine()
     yield made
     faults.arm(None)
     made.close()
+
+
+def writing(database):
+    """How a database is opened by what writes to it."""
+    return group.of(database.url)._access if database._grouped else database._access
 
 
 def put(name="x"):
@@ -47,7 +55,7 @@ def test_a_commit_whose_answer_was_lost_is_not_made_again(database):
 
 
 def test_a_commit_that_failed_is_made_again(database, monkeypatch):
-    engine = database.engine()
+    engine = writing(database).engine()
     real, failed = engine.dialect.do_commit, []
 
     def fail_once(connection):
@@ -55,7 +63,7 @@ def test_a_commit_that_failed_is_made_again(database, monkeypatch):
             return real(connection)
         failed.append(True)
         connection.rollback()
-        error = databases.sqlite3.OperationalError("disk I/O error")
+        error = sqlite3.OperationalError("disk I/O error")
         error.sqlite_errorname = "SQLITE_IOERR_FSYNC"
         raise error
 
@@ -66,11 +74,11 @@ def test_a_commit_that_failed_is_made_again(database, monkeypatch):
 
 
 def test_what_cannot_be_read_back_is_said_to_be_in_doubt(database, monkeypatch):
-    def away():
+    def away(mark):
         raise DatabaseUnavailable("db", "away")
 
     faults.arm("answer=raise")
-    monkeypatch.setattr(database, "_open_snapshot", away)
+    monkeypatch.setattr(writing(database), "holds", away)
     with pytest.raises(DatabaseUnavailable, match="not known") as caught:
         database.write(put("a"))
     assert caught.value.in_doubt
@@ -82,7 +90,7 @@ def test_what_cannot_be_read_back_is_said_to_be_in_doubt(database, monkeypatch):
 def test_marks_do_not_pile_up(database):
     for number in range(50):
         database.write(put(f"n{number}"))
-        with pytest.raises(databases.exc.IntegrityError):
+        with pytest.raises(exc.IntegrityError):
             database.write(put(f"n{number}"))
     with database.read() as connection:
         assert connection.execute(sa.select(sa.func.count()).select_from(commits)).scalar_one() == 1
@@ -117,9 +125,9 @@ def test_a_file_that_is_away_is_waited_for_and_not_replaced(database, tmp_path):
 def test_a_file_that_goes_while_it_is_being_opened_is_not_made_anew(tmp_path):
     path = tmp_path / "solar.db"
     Database(f"sqlite:///{path}").engine().dispose()
-    engine = databases.make_engine(databases.make_url(f"sqlite:///{path}"))
+    engine = make_engine(make_url(f"sqlite:///{path}"))
     path.rename(tmp_path / "elsewhere")
-    with pytest.raises(databases.exc.OperationalError, match="unable to open"):
+    with pytest.raises(exc.OperationalError, match="unable to open"):
         engine.connect()
     assert not path.exists()
 
@@ -168,7 +176,7 @@ def on_each_connection(database, pragma):
     def checkout(connection, _record, _proxy):
         connection.execute(f"PRAGMA {state['value']}")
 
-    event.listen(database.engine(), "checkout", checkout)
+    event.listen(writing(database).engine(), "checkout", checkout)
     return lambda value: state.update(value=value)
 
 

@@ -438,13 +438,13 @@ def test_sessions_are_ended_side_by_side(tmp_path: Path, pids: Callable[[int], l
     told: list[int] = []
     ending = session.Ending(told.append)
     for leader in sessions:
-        ending.begin(leader, grace=0.5)
+        ending.begin(leader, grace=1.0)
     began = time.monotonic()
     over: dict[int, bool] = {}
     while ending:
         gevent.sleep(ending.pause)
         over |= ending.step()
-    assert 0.5 <= time.monotonic() - began < 1.5
+    assert 1.0 <= time.monotonic() - began < 3.0
     assert over == dict.fromkeys(sessions, True)
     assert sorted(told) == sorted(sessions)
     assert not any(alive(pid) for pid in started)
@@ -464,8 +464,9 @@ def test_nothing_is_given_up_that_was_not_killed(
     # As if this process had been stopped for a while.
     now += session.GRACE + session.PATIENCE + 1
     assert ending.step() == {}
-    eventually(lambda: not any(alive(pid) for pid in started))
-    assert ending.step() == {started[0]: True}
+    # It begins processes all the time, and the last of them goes a little later.
+    eventually(lambda: ending.step() == {started[0]: True})
+    assert not any(alive(pid) for pid in started)
     assert len(ending) == 0
     greenlet.join()
 

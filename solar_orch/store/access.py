@@ -1,0 +1,207 @@
+"""One database file as one owner opens it, and one try of a transaction."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy import exc
+from sqlalchemy.engine import URL, Connection, Engine
+
+from solar_orch import faults
+from solar_orch.errors import DatabaseRefused, DatabaseUnavailable
+from solar_orch.store import schema
+from solar_orch.store.commits import Mark
+from solar_orch.store.sqlite import RESTORE, is_broken, is_passing, make_engine, prepare_file
+
+T = TypeVar("T")
+
+_File = tuple[int, int]
+
+#: The files that are open, and those that were so in the process from which this one was forked: SQLite
+#: keeps the locks of a process in its memory, and a child would take its parent's for its own.
+_OPEN: Counter[_File] = Counter()
+_INHERITED: set[_File] = set()
+
+
+def _note_inherited() -> None:
+    _INHERITED.update(file for file, number in _OPEN.items() if number)
+    _OPEN.clear()
+
+
+os.register_at_fork(after_in_child=_note_inherited)
+
+
+class Away(Exception):  # noqa: N818 - tried again, like a lock
+    """The file that is open does not stand in its place now."""
+
+
+class Unanswered(Exception):  # noqa: N818 - becomes an answer
+    """A commit failed, or its answer was lost: it may have been made all the same."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+        super().__init__(str(error))
+
+
+class Access:
+    """The connections of one owner: the greenlets of a process together, or one thread.
+
+    Opened by the first use.  Nothing here waits or tries again.
+
+    :param url: of an SQLite file
+    :param single: whether there is to be one connection, for the one thread that uses it; it makes no
+        file then, which has been done by others before
+    """
+
+    def __init__(self, url: URL, *, single: bool = False) -> None:
+        self.url = url
+        self._single = single
+        self._engine: Engine | None = None
+        self._pid = 0
+        self._file: _File | None = None
+
+    @property
+    def name(self) -> str:
+        """The URL without its password."""
+        return self.url.render_as_string(hide_password=True)
+
+    @property
+    def path(self) -> Path:
+        """The SQLite file."""
+        return Path(self.url.database or "")
+
+    def engine(self) -> Engine:
+        """The engine, made and the database checked (or created) at the first call.
+
+        :raises DatabaseRefused: when there is something else at the URL; it is left untouched
+        :raises DatabaseUnavailable: when it was open as this process was forked, or cannot be made
+        :raises Away: when the file that is open is not in its place
+        :raises exc.DBAPIError: when it cannot be read
+        """
+        if self._engine is not None and self._pid == os.getpid():
+            found = self._file_in_place()
+            if found == self._file:
+                return self._engine
+            if found is None:
+                raise Away
+            # Another file was put in its place: what is open is not what others see.
+            self.close()
+        if self._single and self._file_in_place() is None:
+            raise Away
+        prepare_file(self.name, self.path)
+        if self._file_in_place() in _INHERITED:
+            raise DatabaseUnavailable(
+                self.name, "it was open when this process was forked; fork before it is used"
+            )
+        engine = make_engine(self.url, single=self._single)
+        try:
+            self._check_version(engine)
+        except BaseException:
+            engine.dispose()
+            raise
+        self._engine, self._pid, self._file = engine, os.getpid(), self._file_in_place()
+        if self._file is not None:
+            _OPEN[self._file] += 1
+        return engine
+
+    def close(self) -> None:
+        """Close all connections that are not in use; the next use opens new ones."""
+        if self._engine is not None and self._pid == os.getpid():
+            self._engine.dispose()
+            if self._file is not None:
+                _OPEN[self._file] -= 1
+        self._engine = None
+
+    def snapshot(self) -> Connection:
+        """A connection within a read transaction; the caller closes it.
+
+        :raises exc.DBAPIError: when it cannot be read
+        """
+        connection = self.engine().connect()
+        try:
+            # A reader takes its snapshot at the first statement, and may meet another process
+            # just then that is the last to leave and clears the journal away.
+            connection.execute(_PROBE)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def commit(self, work: Callable[[Connection], T], mark: Mark) -> T:
+        """Do `work` in a write transaction, with the mark.
+
+        :raises Unanswered: if the commit failed, or its answer was lost
+        :raises exc.DBAPIError: if it was not made
+        """
+        with self.engine().connect().execution_options(solar_write=True) as connection:
+            transaction = connection.begin()
+            try:
+                result = work(connection)
+                mark.write(connection)
+            except BaseException:
+                transaction.rollback()
+                raise
+            try:
+                transaction.commit()
+                faults.hit("answer")
+            except (exc.DBAPIError, faults.Injected) as error:
+                raise Unanswered(error) from error
+        return result
+
+    def holds(self, mark: Mark) -> bool:
+        """Whether the transaction that was marked last was committed.
+
+        :raises exc.DBAPIError: when it cannot be read
+        """
+        connection = self.snapshot()
+        try:
+            return mark.is_committed(connection)
+        finally:
+            connection.close()
+
+    def is_passing(self, error: Exception) -> bool:
+        """Whether what failed may succeed when it is tried again."""
+        return isinstance(error, Away) or (isinstance(error, exc.DBAPIError) and is_passing(error))
+
+    def final(self, error: Exception) -> Exception:
+        """The error to be raised when it is tried no more."""
+        if isinstance(error, Away):
+            return DatabaseUnavailable(self.name, "the file is not in its place")
+        if not isinstance(error, exc.DBAPIError) or isinstance(error.orig, sqlite3.IntegrityError):
+            return error
+        if is_broken(error):
+            return DatabaseRefused(self.name, f"{error.orig}; {RESTORE}")
+        return DatabaseUnavailable(self.name, str(error.orig))
+
+    def _file_in_place(self) -> _File | None:
+        try:
+            status = os.stat(self.path)
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino
+
+    def _check_version(self, engine: Engine) -> None:
+        with engine.connect() as connection:
+            version = connection.execute(sa.select(schema.schema_version.c.version)).scalar_one()
+        if version != schema.SCHEMA_VERSION:
+            raise DatabaseRefused(
+                self.name,
+                f"its schema has version {version}, this program needs "
+                f"{schema.SCHEMA_VERSION}; it was left untouched",
+            )
+
+
+def in_doubt(error: Exception) -> Exception:
+    """What is raised instead when it is not known whether a commit was made."""
+    if isinstance(error, DatabaseUnavailable):
+        return DatabaseUnavailable(error.database, error.problem, in_doubt=True)
+    return error
+
+
+_PROBE = sa.select(schema.schema_version.c.version)
