@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import exc
@@ -15,7 +15,7 @@ from sqlalchemy.engine import URL, Connection, Engine
 
 from solar_orch import faults
 from solar_orch.errors import DatabaseRefused, DatabaseUnavailable
-from solar_orch.store import schema
+from solar_orch.store import raw, schema
 from solar_orch.store.commits import Mark
 from solar_orch.store.sqlite import RESTORE, is_broken, is_passing, make_engine, prepare_file
 
@@ -65,6 +65,9 @@ class Access:
         self._engine: Engine | None = None
         self._pid = 0
         self._file: _File | None = None
+        self._path = url.database or ""
+        #: For statements that are a transaction of their own.
+        self._kept: Connection | None = None
 
     @property
     def name(self) -> str:
@@ -74,7 +77,7 @@ class Access:
     @property
     def path(self) -> Path:
         """The SQLite file."""
-        return Path(self.url.database or "")
+        return Path(self._path)
 
     def engine(self) -> Engine:
         """The engine, made and the database checked (or created) at the first call.
@@ -113,10 +116,22 @@ class Access:
     def close(self) -> None:
         """Close all connections that are not in use; the next use opens new ones."""
         if self._engine is not None and self._pid == os.getpid():
+            if self._kept is not None:
+                self._kept.close()
             self._engine.dispose()
             if self._file is not None:
                 _OPEN[self._file] -= 1
-        self._engine = None
+        self._engine = self._kept = None
+
+    def ask(self, sql: str, parameters: Sequence[Any]) -> Any:
+        """The only column of the only row that a query gives; None if there is no row.
+
+        :raises exc.DBAPIError: when it cannot be read
+        """
+        engine = self.engine()
+        if self._kept is None:
+            self._kept = engine.connect()
+        return raw.value(self._kept, sql, parameters)
 
     def snapshot(self) -> Connection:
         """A connection within a read transaction; the caller closes it.
@@ -181,7 +196,7 @@ class Access:
 
     def _file_in_place(self) -> _File | None:
         try:
-            status = os.stat(self.path)
+            status = os.stat(self._path)
         except OSError:
             return None
         return status.st_dev, status.st_ino

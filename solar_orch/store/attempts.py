@@ -155,9 +155,8 @@ class Attempts:
 
     def unclaimed(self, plan_id: int, attempts: Mapping[int, int]) -> list[Dispatch]:
         """Those of these attempts (position to attempt) that wait to be claimed."""
-        with self._database.read() as connection:
-            rows = raw.rows(connection, _UNCLAIMED_OF, (plan_id, raw.array(attempts.items())))
-        return [_dispatch_of(*row) for row in rows]
+        found = self._database.ask(_UNCLAIMED_OF, (plan_id, raw.array(attempts.items())))
+        return [_dispatch_of(*row) for row in json.loads(found)]
 
     def running(self) -> list[Beat]:
         """The claimed attempts of all plans that this process leads."""

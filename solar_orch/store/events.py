@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
 from solar_orch.states import State
-from solar_orch.store import raw
 from solar_orch.store.database import Database
 from solar_orch.store.instance import instance
 from solar_orch.store.schema import events, tasks
@@ -43,9 +43,11 @@ class Events:
 
         :param but_starts: leave out the attempts that this process has started
         """
-        with self._database.read() as connection:
-            rows = raw.rows(connection, _AFTER, (plan_id, event_id, instance() if but_starts else None))
-        return [Event(row[0], row[1], row[2], _STATES[row[3]], _STATES[row[4]]) for row in rows]
+        found = self._database.ask(_AFTER, (plan_id, event_id, instance() if but_starts else None))
+        return [
+            Event(id_, position, attempt, _STATES[old], _STATES[new])
+            for id_, position, attempt, old, new in json.loads(found)
+        ]
 
     def all(self, plan_id: int) -> list[dict[str, Any]]:
         """All columns of a plan's events with the name of the task, oldest first."""

@@ -5,17 +5,19 @@ up no greenlet; whatever has come while one transaction ran goes into the
 next.  A greenlet that writes sleeps until the commit that holds its change
 is durable.
 
-The thread takes no lock that gevent may have patched, and it does not log:
-either could wait for a greenlet that waits for the thread.  Its connection
+The thread takes no lock that gevent may have patched, does not log and
+collects no garbage: each could wait for a greenlet that waits for the thread.  Its connection
 is its own.
 """
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import gevent
@@ -187,7 +189,8 @@ class Group:
                 if self._queue:
                     self._wake_thread()
             if changes:
-                self._commit_in_time(changes)
+                with _no_collection():
+                    self._commit_in_time(changes)
 
     def _end(self) -> None:
         # With the lock held: the next thread uses the same connection.
@@ -274,6 +277,18 @@ class Group:
             by_loop.setdefault(change.returns, []).append(change)
         for returns, done in by_loop.items():
             returns.give(done)
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Leave it to other threads to collect garbage: what is finalized may be gevent's, and wait."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _apply(connection: Connection, changes: list[_Change]) -> None:

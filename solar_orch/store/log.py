@@ -89,8 +89,7 @@ class Log:
         return entered
 
     def _is_behind(self) -> bool:
-        with self._database.read() as connection:
-            return raw.value(connection, _BEHIND) is not None
+        return self._database.ask(_BEHIND) is not None
 
     def _items(self, log: str) -> list[dict[str, Any]]:
         query = sa.select(log_items).where(log_items.c.log == log).order_by(log_items.c.id)

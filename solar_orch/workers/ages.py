@@ -8,6 +8,9 @@ from dataclasses import replace
 from solar_orch.states import State
 from solar_orch.store.plans import TaskState
 
+#: States in which it matters for how long a task has been so.
+_AGEING = frozenset({State.INPROGRESS, State.ERROR_RETRY})
+
 
 class Ages:
     """For how long attempts have been running, or waiting after a failure, by the monotonic clock.
@@ -24,7 +27,9 @@ class Ages:
 
     def note(self, position: int, attempt: int, state: State, now: float) -> None:
         """A task's state became `state`; repeated news changes nothing."""
-        if self._since.get(position, (0, None))[:2] != (attempt, state):
+        if state not in _AGEING:
+            self._since.pop(position, None)
+        elif self._since.get(position, (0, None))[:2] != (attempt, state):
             self._since[position] = (attempt, state, now)
 
     def note_look(self, now: float) -> None:
@@ -50,4 +55,4 @@ def _age(task: TaskState) -> float | None:
     """What of a task's ages matters in its state, by the database's clock; None if nothing does."""
     if task.status == State.INPROGRESS:
         return task.dispatched_for
-    return task.ended_for if task.status == State.ERROR_RETRY else None
+    return task.ended_for if task.status in _AGEING else None

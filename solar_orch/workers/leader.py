@@ -75,7 +75,7 @@ class Leader:
         assert machine is not None
         self.stale = True  # until this has gone through without an exception
         while True:
-            for event in self._store.events.after(self.plan_id, self._cursor):
+            for event in self._store.events.after(self.plan_id, self._cursor, but_starts=True):
                 self._take(machine, event.position, event.attempt, event.new, now)
                 self._cursor = event.id
             self._ages.note_look(now)
@@ -96,6 +96,11 @@ class Leader:
     def deadline(self) -> float | None:
         """Monotonic time at which :meth:`advance` has something to do by itself; None if never."""
         return self._machine.deadline() if self._machine is not None else None
+
+    def is_due(self, now: float) -> bool:
+        """Whether :meth:`advance` has something to do, though nobody has told of anything."""
+        deadline = self.deadline()
+        return self.stale or (deadline is not None and deadline <= now)
 
     def resign(self) -> None:
         """Hand back what nobody has claimed and release the lease.  Blocks on the database."""

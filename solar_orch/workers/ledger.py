@@ -162,8 +162,10 @@ class AttemptLedger:
         if not standing.counts:
             _log_stale(attempt, verdict.state, standing)
             return False
-        LOG.info("%s: attempt %s: %s%s", attempt.task_id, attempt.number, standing.status,
-                 f": {verdict.errmsg}" if verdict.errmsg else "")  # fmt: skip
+        # What goes as it should at once is not news: there may be thousands of them in a second.
+        smooth = standing.status == State.SUCCESS and attempt.number == 1
+        LOG.log(logging.DEBUG if smooth else logging.INFO, "%s: attempt %s: %s%s", attempt.task_id,
+                attempt.number, standing.status, f": {verdict.errmsg}" if verdict.errmsg else "")  # fmt: skip
         return True
 
     def _hand_back(self, attempt: Attempt, claim: Claim, why: str, output: str | None) -> bool:

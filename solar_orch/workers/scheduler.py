@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
+import gevent
 from gevent.event import Event
 
 from solar_orch.config import GROUP
@@ -91,11 +92,8 @@ class Scheduler(Worker):
                     self._look_around(now)
             except DatabaseUnavailable as error:
                 LOG.warning("no plans can be led: %s", error)
-            for leader in list(self._leaders.values()):
-                deadline = leader.deadline()
-                due = deadline is not None and deadline <= now
-                if polled or due or leader.stale or leader.uid in hinted:
-                    self._advance(leader, now)
+            self._advance_all([leader for leader in self._leaders.values()
+                               if polled or leader.uid in hinted or leader.is_due(now)], now)  # fmt: skip
             if not self._hinted:
                 self._wake.wait(max(self._next_deadline(next_poll) - time.monotonic(), 0.0))
             self._wake.clear()
@@ -146,6 +144,13 @@ class Scheduler(Worker):
     def _dispatching(self) -> bool:
         # What the tasks worker beside this one hands back as it stops must not be sent to it again.
         return not getattr(self.executor, "forewarned", False)
+
+    def _advance_all(self, leaders: Sequence[Leader], now: float) -> None:
+        if len(leaders) == 1:
+            self._advance(leaders[0], now)
+        else:
+            # At the same time, so that what they write is committed together.
+            gevent.joinall([gevent.spawn(self._advance, leader, now) for leader in leaders])
 
     def _advance(self, leader: Leader, now: float) -> None:
         try:
