@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from solar_orch.errors import AddressError, AddressInUse, NoPeer, NotCarried
-from solar_orch.executors import wire, zerorpc
+from solar_orch.executors import pusher, wire, zerorpc
 from solar_orch.executors.address import is_locked, lock_holder
 
 GOOD = wire.pack("note", {}, (), {}, {})
@@ -331,8 +331,8 @@ def lazy_peer(sockets, raw_peer):
 def test_close_ends_with_a_full_queue_and_says_so(sockets, lazy_peer):
     client = sockets.client()
     taken = fill(client, bytes(50_000))
-    assert taken >= zerorpc.SEND_LIMIT
-    assert zerorpc.SEND_LIMIT <= client.close(0.1) <= taken
+    assert taken >= pusher.SEND_LIMIT
+    assert pusher.SEND_LIMIT <= client.close(0.1) <= taken
 
 
 def test_close_ends_while_calls_wait(sockets, lazy_peer):
@@ -342,7 +342,7 @@ def test_close_ends_while_calls_wait(sockets, lazy_peer):
     waiting = [gevent.spawn(outcome_of_call, client) for _ in range(3)]
     gevent.sleep(0)
     lost = client.close(0.1)
-    assert lost >= 3 + zerorpc.SEND_LIMIT
+    assert lost >= 3 + pusher.SEND_LIMIT
     assert [greenlet.get(timeout=10) for greenlet in waiting] == ["NoPeer"] * 3
 
 
@@ -392,7 +392,7 @@ def test_other_greenlets_run_while_a_client_closes(sockets, lazy_peer, until):
         gevent.sleep(0.005)
     assert not closing.dead
     lazy_peer.close()
-    assert closing.get(timeout=30) >= zerorpc.SEND_LIMIT
+    assert closing.get(timeout=30) >= pusher.SEND_LIMIT
 
 
 def test_what_a_worker_has_not_read_when_the_client_closes_is_told(ipc, short_dir, raw_peer):
