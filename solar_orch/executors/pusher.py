@@ -92,7 +92,7 @@ class Pusher(zerorpc.Pusher):  # type: ignore[misc]
         self._socket = self._events._socket
         self._loop = gevent.get_hub().loop
         self._bundle: list[bytes] = []
-        self._bundle_bytes = 0
+        self._bundle_bytes = wire.HEADER_ROOM
         self._bundle_deadline = 0.0
         self._flush_is_due = False
         self._queue: deque[_Message] = deque()
@@ -124,16 +124,21 @@ class Pusher(zerorpc.Pusher):  # type: ignore[misc]
 
         :return: False if that could not be done before `deadline` (monotonic clock)
         """
-        is_full = bool(self._bundle) and self._bundle_bytes + len(call) > MAX_BUNDLE
-        if is_full:
+        if self._would_exceed(call):
             self._flush()
+            # Others would never run beside one that calls all the time.
+            gevent.sleep(0)
+            if self._would_exceed(call):
+                self._flush()
+        if self._given_up:
+            return False
         if self._queue or not (self._bundle or self._has_room()):
             return self._wait_until_sent(call, deadline)
         self._gather(call, deadline)
-        if is_full:
-            # Others would never run beside one that calls all the time.
-            gevent.sleep(0)
         return True
+
+    def _would_exceed(self, call: bytes) -> bool:
+        return bool(self._bundle) and self._bundle_bytes + len(call) > MAX_BUNDLE
 
     def _has_room(self) -> bool:
         """Whether a message could be sent to a worker; asking also makes ZeroMQ signal the next change."""
@@ -155,7 +160,7 @@ class Pusher(zerorpc.Pusher):  # type: ignore[misc]
         if not self._bundle:
             return
         message = self._message(self._bundle, self._bundle_deadline, caller_waits=False)
-        self._bundle, self._bundle_bytes, self._bundle_deadline = [], 0, 0.0
+        self._bundle, self._bundle_bytes, self._bundle_deadline = [], wire.HEADER_ROOM, 0.0
         if not self._hand_over(message):
             self._enqueue(message)
 
@@ -181,8 +186,6 @@ class Pusher(zerorpc.Pusher):  # type: ignore[misc]
             self._sender = gevent.spawn(self._send_queue)
 
     def _wait_until_sent(self, call: bytes, deadline: float) -> bool:
-        if self._given_up:
-            return False
         message = self._message([call], deadline, caller_waits=True)
         self._enqueue(message)
         try:

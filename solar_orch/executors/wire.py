@@ -20,11 +20,11 @@ MAX_FRAME = 16 * 1024 * 1024
 MAX_ITEMS = 100_000
 #: The name of the event that carries several calls; as a private name it is no method of any worker.
 BUNDLE = "_bundle"
+#: Bytes kept free for the header of a message, and what belongs to it.
+HEADER_ROOM = 128
 #: Bytes that a bundle adds to each of its calls, at most.
 ELEMENT_OVERHEAD = 5
 
-#: Bytes kept free in each call for the header of its message.
-_HEADER_ROOM = 128
 #: How a frame begins that has an empty header.
 _BARE = b"\x93\x80"
 #: What is unpacked as it was packed, when nothing else is in it.
@@ -46,8 +46,8 @@ def pack(
     """
     try:
         frame: bytes = msgpack.packb((header, method, (ctxt, args, kwargs)), use_bin_type=True)
-        if len(frame) > MAX_FRAME - _HEADER_ROOM:
-            raise Malformed(f"{len(frame)} bytes, the limit is {MAX_FRAME - _HEADER_ROOM}")
+        if len(frame) > MAX_FRAME - HEADER_ROOM:
+            raise Malformed(f"{len(frame)} bytes, the limit is {MAX_FRAME - HEADER_ROOM}")
         # What packs need not unpack: tuples as keys, extension types, lists that are too long.
         if len(frame) > MAX_ITEMS or method == BUNDLE or not _is_flat(ctxt, args, kwargs):
             unpack(frame)
