@@ -5,13 +5,12 @@ How calls arrive is left to subclasses.
 
 from __future__ import annotations
 
+import contextvars
 import logging
 import math
 import time
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import gevent
@@ -21,6 +20,7 @@ from solar_orch import faults
 from solar_orch.errors import Interrupted, Killed, SolarError
 from solar_orch.executors.drops import Drops
 from solar_orch.executors.interruption import RunningCall
+from solar_orch.executors.slots import Call, Slots
 from solar_orch.workers.calls import Ctxt
 
 if TYPE_CHECKING:
@@ -42,14 +42,6 @@ _LONG = 60.0
 _FOREVER = 1e8
 
 
-@dataclass(frozen=True)
-class _Call:
-    name: str
-    ctxt: Ctxt
-    args: Sequence[Any]
-    kwargs: Mapping[str, Any]
-
-
 class GreenletExecutor:
     """Runs the calls of one worker in greenlets; an :class:`~solar_orch.executors.base.Executor`.
 
@@ -66,9 +58,13 @@ class GreenletExecutor:
         self.address = address
         self.pool_size: int = worker.conf.orchestration.pool_size
         self.drops = Drops(worker.name)
-        self._calls: dict[Any, RunningCall] = {}
+        self._point = f"receive.{worker.name}"
+        self._call_ended = Event()
+        self._slots = Slots(self._make, self.pool_size, self._call_ended.set)
+        self._calls = self._slots.running
+        self._backlog = self._slots.waiting
         self._controls: dict[Any, RunningCall] = {}
-        self._backlog: deque[_Call] = deque()
+        self._context = contextvars.Context()
         self._taking = False
         #: Whether the process is stopping, though calls may still be taken.
         self.forewarned = False
@@ -76,7 +72,6 @@ class GreenletExecutor:
         self._failure: BaseException | None = None
         self._deadline = math.inf
         self._stop_asked = Event()
-        self._call_ended = Event()
         self._stopping = Event()
         self._finished = Event()
 
@@ -151,7 +146,7 @@ class GreenletExecutor:
         """
         current = gevent.getcurrent()
         call = self._calls.get(current) or self._controls.get(current)
-        return (call or RunningCall(ctxt, killable=False)).interruptible()
+        return call or RunningCall(ctxt, killable=False)
 
     # -- calls -----------------------------------------------------------
 
@@ -159,7 +154,7 @@ class GreenletExecutor:
         """Take one call that has arrived; returns at once and raises nothing, whatever it is given."""
         if not self._taking:
             return
-        faults.hit(f"receive.{self.worker.name}")
+        faults.hit(self._point)
         mistake = _mistake(ctxt, args, kwargs)
         if mistake:
             self.drops.add("malformed calls", mistake)
@@ -168,9 +163,9 @@ class GreenletExecutor:
         elif misfit := self._misfit(name, ctxt, args, kwargs):
             self.drops.add("malformed calls", misfit)
         elif name in self.worker.controls:
-            self._take_control(_Call(name, ctxt, args, kwargs))
+            self._take_control(Call(name, ctxt, args, kwargs))
         else:
-            self._take_call(_Call(name, ctxt, args, kwargs))
+            self._take_call(Call(name, ctxt, args, kwargs))
 
     def _answers(self, name: str) -> bool:
         if name.startswith("_"):
@@ -183,38 +178,33 @@ class GreenletExecutor:
         method = None if is_attempt else self.worker.methods.get(name)
         return None if method is None else method.misfit(ctxt, args, kwargs)
 
-    def _take_control(self, call: _Call) -> None:
+    def _take_control(self, call: Call) -> None:
         if len(self._controls) >= MAX_CONTROLS:
             self.drops.add("controls beyond those that run at once", call.name)
             return
-        self._begin(call, self._controls)
+        greenlet = gevent.spawn(self._make_control, call)
+        self._controls[greenlet] = RunningCall(call.ctxt, killable=False)
 
-    def _take_call(self, call: _Call) -> None:
-        if len(self._calls) < self.pool_size and not self._backlog:
-            self._begin(call, self._calls)
-        elif len(self._backlog) < MAX_BACKLOG:
-            self._backlog.append(call)
+    def _take_call(self, call: Call) -> None:
+        if len(self._slots) < self.pool_size + MAX_BACKLOG:
+            self._slots.take(call)
         else:
             self.drops.add("calls beyond those that may wait", call.name)
 
-    def _begin(self, call: _Call, among: dict[Any, RunningCall]) -> None:
-        greenlet = gevent.spawn(self._make, call, among)
-        among[greenlet] = RunningCall(call.ctxt, killable=among is self._calls)
-
-    def _make(self, call: _Call, among: dict[Any, RunningCall]) -> None:
+    def _make_control(self, call: Call) -> None:
         try:
-            self.worker.call(call.name, call.ctxt, call.args, call.kwargs, interruptible=self.interruptible)
+            self._make(call)
+        finally:
+            del self._controls[gevent.getcurrent()]
+            self._call_ended.set()
+
+    def _make(self, call: Call) -> None:
+        try:
+            # In a context of its own, since the next call may be made in the same greenlet.
+            self._context.copy().run(self.worker.call, *call, interruptible=self.interruptible)
         except BaseException as error:
             # Nothing that ends a call may end the process, SystemExit among them.
             LOG.exception("%s: %s: the call broke off: %s", self.worker.name, call.name, type(error).__name__)
-        finally:
-            del among[gevent.getcurrent()]
-            self._call_ended.set()
-            self._begin_waiting()
-
-    def _begin_waiting(self) -> None:
-        while self._backlog and len(self._calls) < self.pool_size:
-            self._begin(self._backlog.popleft(), self._calls)
 
     # -- serving ---------------------------------------------------------
 
@@ -222,6 +212,7 @@ class GreenletExecutor:
         receiver, backgrounds = None, []
         try:
             self._open()
+            self._context = contextvars.copy_context()
             self._taking = not self.stopping
             receiver = gevent.spawn(self._guard, "the receiver", self._receive_always)
             backgrounds = [

@@ -5,8 +5,7 @@ from __future__ import annotations
 import enum
 import logging
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
+from types import TracebackType
 from typing import Any
 
 import gevent
@@ -29,9 +28,10 @@ class _Stage(enum.Enum):
 class RunningCall:
     """One call that an executor has begun to make.
 
-    It can be ended only inside :meth:`interruptible`.  A signal that comes
-    before is kept until then; one that comes after is void, so that what
-    follows a call (its outcome being made durable) is never interrupted.
+    It is the context, entered once, in which it can be ended and its time
+    limit runs.  A signal that comes before is kept until then; one that comes
+    after is void, so that what follows a call (its outcome being made
+    durable) is never interrupted.
     Whether to throw is therefore decided by the hub at the moment of
     delivery, when no greenlet runs.
 
@@ -40,12 +40,15 @@ class RunningCall:
         context may name the very task that they are to kill
     """
 
+    __slots__ = ("_greenlet", "_signal", "_stage", "_timer", "ctxt", "killable")
+
     def __init__(self, ctxt: Ctxt, killable: bool = True) -> None:
         self.ctxt = ctxt
         self.killable = killable
         self._stage = _Stage.BEFORE
         self._signal: Cancelled | None = None
         self._greenlet: Any = None
+        self._timer: Any = None
 
     @property
     def is_inside(self) -> bool:
@@ -57,29 +60,31 @@ class RunningCall:
         mine = self.ctxt.get("task_id") == task_id
         return self.killable and mine and attempt in (None, self.ctxt.get("attempt"))
 
-    @contextmanager
-    def interruptible(self) -> Iterator[None]:
-        """The context inside which signals are thrown and the time limit runs.
+    def __enter__(self) -> None:
+        """Begin.
 
-        :raises Cancelled: at entry, if it was cancelled before
+        :raises Cancelled: if it was cancelled before
         """
         if self._signal is not None:
             self._stage = _Stage.AFTER
             raise self._signal
         self._greenlet = gevent.getcurrent()
         seconds = _timelimit(self.ctxt)
-        timer = None if seconds is None else gevent.get_hub().loop.timer(seconds)
+        if seconds is not None:
+            self._timer = gevent.get_hub().loop.timer(seconds)
         self._stage = _Stage.INSIDE
-        try:
-            if timer is not None:
-                timer.start(self._expire, seconds)
-            yield
-        finally:
-            self._stage = _Stage.AFTER
-            self._greenlet = None
-            if timer is not None:
-                timer.stop()
-                timer.close()
+        if self._timer is not None:
+            self._timer.start(self._expire, seconds)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._stage = _Stage.AFTER
+        self._greenlet = None
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.stop()
+            timer.close()
 
     def cancel(self, error: Exception) -> bool:
         """End the call with `error`; does not wait.  Only the first to do so is heard.

@@ -128,11 +128,12 @@ class Worker:
 
         :raises KeyError: if there is no such method and ``answers_unknown`` is False
         """
-        keywords = dict(kwargs or {})
+        keywords = kwargs or {}
         # What methods and subscribers do to theirs must not reach the ledger and the executor.
         given = ctxt.copy()
         target = self._target(method)
-        ledger = None if method in self.controls else self.ledger
+        is_control = method in self.controls
+        ledger = None if is_control else self.ledger
         if ledger is not None and not self._admitted(ledger, method, ctxt):
             return
         result, error = self._outcome(target, ctxt, given, args, keywords, interruptible)
@@ -146,7 +147,7 @@ class Worker:
         elif counts:
             self._tell_all(target, "on_error", given, error, *args, **keywords)
         self._tell_all(target, "after", given)
-        if method not in self.controls:
+        if self.outputs and not is_control:
             self.outputs.pop(_attempt_of(ctxt), None)
 
     def _target(self, method: str) -> Method:
@@ -207,7 +208,7 @@ class Worker:
             with interruptible(ctxt):
                 for subscriber in self._subscribers(method, "before"):
                     tell(subscriber, "before", given)
-                return method(given, *args, **kwargs), None
+                return method.function(given, *args, **kwargs), None
         except Cancelled as signal:
             return None, signal.error
         except Exception as error:
@@ -225,8 +226,8 @@ class Worker:
                       exc_info=_unexpected(problem))  # fmt: skip
             return False
 
-    def _subscribers(self, method: Method, moment: str) -> list[Callable[..., object]]:
-        return [*self.for_all.subscribers(moment), *method.subscribers(moment)]
+    def _subscribers(self, method: Method, moment: str) -> tuple[Callable[..., object], ...]:
+        return self.for_all.subscribers(moment) + method.subscribers(moment)
 
     def _tell_all(self, method: Method, moment: str, ctxt: Ctxt, /, *args: Any, **kwargs: Any) -> None:
         for subscriber in self._subscribers(method, moment):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -24,11 +25,11 @@ class Subscribable:
     """
 
     def __init__(self) -> None:
-        self._subscribers: dict[str, list[Subscriber]] = {
-            "before": [],
-            "on_success": [],
-            "on_error": [],
-            "after": [],
+        self._subscribers: dict[str, tuple[Subscriber, ...]] = {
+            "before": (),
+            "on_success": (),
+            "on_error": (),
+            "after": (),
         }
 
     def before(self, function: Subscriber) -> Subscriber:
@@ -47,14 +48,14 @@ class Subscribable:
         """``function(ctxt)`` after every call, whatever became of it."""
         return self._add("after", function)
 
-    def subscribers(self, moment: str) -> Iterator[Subscriber]:
+    def subscribers(self, moment: str) -> tuple[Subscriber, ...]:
         """Those of one moment, in the order in which they subscribed."""
-        return iter(tuple(self._subscribers[moment]))
+        return self._subscribers[moment]
 
     def _add(self, moment: str, function: Subscriber) -> Subscriber:
         if not callable(function):
             raise TypeError(f"a subscriber must be callable, not {function!r}")
-        self._subscribers[moment].append(function)
+        self._subscribers[moment] += (function,)
         return function
 
 
@@ -73,6 +74,9 @@ class Method(Subscribable):
 
     def misfit(self, ctxt: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str | None:
         """Why it cannot be called with these arguments; None if it can."""
+        least, most = self._positional
+        if not kwargs and least <= 1 + len(args) <= most:
+            return None
         try:
             if self._signature is not None:
                 self._signature.bind(ctxt, *args, **kwargs)
@@ -86,6 +90,21 @@ class Method(Subscribable):
             return inspect.signature(self.function)
         except (TypeError, ValueError):  # not everything that can be called tells
             return None
+
+    @cached_property
+    def _positional(self) -> tuple[float, float]:
+        """Within which numbers of positional arguments, and none by keyword, it can certainly be called."""
+        least, most = 0, 0.0
+        for parameter in self._signature.parameters.values() if self._signature else ():
+            needed = parameter.default is parameter.empty
+            if parameter.kind is parameter.VAR_POSITIONAL:
+                most = math.inf
+            elif parameter.kind is parameter.KEYWORD_ONLY and needed:
+                return math.inf, 0.0
+            elif parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
+                least += needed
+                most += 1
+        return least, most
 
     def __repr__(self) -> str:
         return f"<method {self.name} of {getattr(self.function, '__self__', None)!r}>"

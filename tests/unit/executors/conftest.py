@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 
 import gevent
 import pytest
+import zmq
 from gevent.event import Event
 
 from solar_orch import config
@@ -226,6 +227,55 @@ def ipc(conf: Any, short_dir: Path) -> Iterator[Bench]:
     bench = _bench("ipc", conf, short_dir)
     yield bench
     bench.close()
+
+
+class RawPeer:
+    """A plain socket, for the other side of an executor or a client."""
+
+    def __init__(self, address: str, kind: int = zmq.PUSH) -> None:
+        self.context = zmq.Context()
+        self.socket = self.context.socket(kind)
+        self.socket.linger = 0
+        self.socket.sndtimeo = self.socket.rcvtimeo = 5000
+        self.address = address
+
+    def connect(self) -> RawPeer:
+        self.socket.connect(self.address)
+        return self
+
+    def bind(self) -> RawPeer:
+        self.socket.bind(self.address)
+        return self
+
+    def close(self) -> None:
+        self.socket.close()
+        self.context.term()
+
+
+@pytest.fixture
+def raw_peer() -> Iterator[Callable[..., RawPeer]]:
+    peers: list[RawPeer] = []
+
+    def make(address: str, kind: int = zmq.PUSH) -> RawPeer:
+        peers.append(RawPeer(address, kind))
+        return peers[-1]
+
+    yield make
+    for peer in peers:
+        peer.close()
+
+
+@pytest.fixture
+def lazy_peer(sockets: Bench, raw_peer: Callable[..., RawPeer]) -> RawPeer:
+    """Something that accepts connections and reads next to nothing."""
+    if sockets.address.startswith("ipc"):
+        os.mkdir(os.path.dirname(sockets.address[6:]), 0o700)
+    peer = raw_peer(sockets.address, zmq.PULL)
+    peer.socket.rcvhwm = 1
+    before = os.umask(0o077)
+    peer.bind()
+    os.umask(before)
+    return peer
 
 
 @pytest.fixture

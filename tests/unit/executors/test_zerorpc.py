@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from solar_orch.errors import AddressError, AddressInUse, NoPeer, NotCarried
-from solar_orch.executors import wire, zerorpc
+from solar_orch.executors import pusher, wire, zerorpc
 from solar_orch.executors.address import is_locked, lock_holder
 
 GOOD = wire.pack("note", {}, (), {}, {})
@@ -59,42 +59,6 @@ BAD_CALLS = {
     "kwargs a list": msgpack.packb([{}, "note", [{}, [], []]]),
     "integer names": msgpack.packb([{}, "note", [{}, [], {1: 2}]]),
 }
-
-
-class RawPeer:
-    """A plain PUSH socket, connected to an executor."""
-
-    def __init__(self, address, kind=zmq.PUSH):
-        self.context = zmq.Context()
-        self.socket = self.context.socket(kind)
-        self.socket.linger = 0
-        self.socket.sndtimeo = self.socket.rcvtimeo = 5000
-        self.address = address
-
-    def connect(self):
-        self.socket.connect(self.address)
-        return self
-
-    def bind(self):
-        self.socket.bind(self.address)
-        return self
-
-    def close(self):
-        self.socket.close()
-        self.context.term()
-
-
-@pytest.fixture
-def raw_peer():
-    peers = []
-
-    def make(address, kind=zmq.PUSH):
-        peers.append(RawPeer(address, kind))
-        return peers[-1]
-
-    yield make
-    for peer in peers:
-        peer.close()
 
 
 # -- bytes -----------------------------------------------------------------
@@ -315,24 +279,11 @@ def fill(client, payload):
         taken += 1
 
 
-@pytest.fixture
-def lazy_peer(sockets, raw_peer):
-    """Something that accepts connections and reads next to nothing."""
-    if sockets.address.startswith("ipc"):
-        os.mkdir(os.path.dirname(sockets.address[6:]), 0o700)
-    peer = raw_peer(sockets.address, zmq.PULL)
-    peer.socket.rcvhwm = 1
-    before = os.umask(0o077)
-    peer.bind()
-    os.umask(before)
-    return peer
-
-
 def test_close_ends_with_a_full_queue_and_says_so(sockets, lazy_peer):
     client = sockets.client()
     taken = fill(client, bytes(50_000))
-    assert taken >= zerorpc.SEND_LIMIT
-    assert zerorpc.SEND_LIMIT <= client.close(0.1) <= taken
+    assert taken >= pusher.SEND_LIMIT
+    assert pusher.SEND_LIMIT <= client.close(0.1) <= taken
 
 
 def test_close_ends_while_calls_wait(sockets, lazy_peer):
@@ -342,7 +293,7 @@ def test_close_ends_while_calls_wait(sockets, lazy_peer):
     waiting = [gevent.spawn(outcome_of_call, client) for _ in range(3)]
     gevent.sleep(0)
     lost = client.close(0.1)
-    assert lost >= 3 + zerorpc.SEND_LIMIT
+    assert lost >= 3 + pusher.SEND_LIMIT
     assert [greenlet.get(timeout=10) for greenlet in waiting] == ["NoPeer"] * 3
 
 
@@ -378,6 +329,7 @@ def test_what_a_broken_connection_may_have_lost_is_told(sockets, lazy_peer, unti
     client = sockets.client()
     for _ in range(7):
         client.note({})
+    gevent.sleep(0)  # they are handed over
     lazy_peer.close()
     until(lambda: client._pusher.in_doubt)
     assert client.close(1) == 7
@@ -392,7 +344,7 @@ def test_other_greenlets_run_while_a_client_closes(sockets, lazy_peer, until):
         gevent.sleep(0.005)
     assert not closing.dead
     lazy_peer.close()
-    assert closing.get(timeout=30) >= zerorpc.SEND_LIMIT
+    assert closing.get(timeout=30) >= pusher.SEND_LIMIT
 
 
 def test_what_a_worker_has_not_read_when_the_client_closes_is_told(ipc, short_dir, raw_peer):
@@ -404,6 +356,7 @@ def test_what_a_worker_has_not_read_when_the_client_closes_is_told(ipc, short_di
     client = ipc.client()
     for _ in range(50):
         client.note({}, bytes(2000))
+        gevent.sleep(0)  # a message for each
     assert client.close(0.1) == 50
 
 
@@ -494,6 +447,7 @@ def test_a_client_may_be_used_on_both_sides_of_a_fork(ipc, until, script):
         from solar_orch.executors.zerorpc import Client
         client = Client(sys.argv[1])
         client.note({}, "before")
+        client.note({}, "gathered")
         child = gevent.fork()
         gevent.sleep(0.05)  # ZeroMQ has news for the socket of the parent
         client.note({}, "parent" if child else "child")
@@ -505,8 +459,8 @@ def test_a_client_may_be_used_on_both_sides_of_a_fork(ipc, until, script):
     )
     until(lambda: sender.poll() is not None)
     assert (sender.returncode, *sender.communicate()) == (0, "", "")
-    until(lambda: len(worker.seen) == 3)
-    assert sorted(args for args, _ in worker.seen) == [("before",), ("child",), ("parent",)]
+    until(lambda: len(worker.seen) == 4)
+    assert sorted(args for args, _ in worker.seen) == [("before",), ("child",), ("gathered",), ("parent",)]
 
 
 SERVER = """
