@@ -17,6 +17,7 @@ from solar_orch import faults
 from solar_orch.errors import DatabaseRefused, DatabaseUnavailable
 from solar_orch.store import raw, schema
 from solar_orch.store.commits import Mark
+from solar_orch.store.instance import instance
 from solar_orch.store.sqlite import RESTORE, is_broken, is_passing, make_engine, prepare_file
 
 T = TypeVar("T")
@@ -63,7 +64,7 @@ class Access:
         self.url = url
         self._single = single
         self._engine: Engine | None = None
-        self._pid = 0
+        self._instance = ""
         self._file: _File | None = None
         self._path = url.database or ""
         #: For statements that are a transaction of their own.
@@ -87,7 +88,7 @@ class Access:
         :raises Away: when the file that is open is not in its place
         :raises exc.DBAPIError: when it cannot be read
         """
-        if self._engine is not None and self._pid == os.getpid():
+        if self._engine is not None and self._instance == instance():
             found = self._file_in_place()
             if found == self._file:
                 return self._engine
@@ -108,14 +109,14 @@ class Access:
         except BaseException:
             engine.dispose()
             raise
-        self._engine, self._pid, self._file = engine, os.getpid(), self._file_in_place()
+        self._engine, self._instance, self._file = engine, instance(), self._file_in_place()
         if self._file is not None:
             _OPEN[self._file] += 1
         return engine
 
     def close(self) -> None:
         """Close all connections that are not in use; the next use opens new ones."""
-        if self._engine is not None and self._pid == os.getpid():
+        if self._engine is not None and self._instance == instance():
             if self._kept is not None:
                 self._kept.close()
             self._engine.dispose()

@@ -201,6 +201,7 @@ def _claim_all(connection: Connection, attempts: Sequence[tuple[str, str, int]])
 def _end_all(connection: Connection, endings: Sequence[_Ending]) -> list[Standing]:
     """End those of these attempts that this process still holds."""
     rows = judged(connection, [ending.id for ending in endings])
+    mine = instance()
     standings: list[Standing] = []
     ended: list[Ended] = []
     for ending in endings:
@@ -208,9 +209,7 @@ def _end_all(connection: Connection, endings: Sequence[_Ending]) -> list[Standin
         if row is None:
             standings.append(Standing(False, None, None))
             continue
-        if not (
-            row.status == State.INPROGRESS and row.attempt == ending.attempt and row.worker == instance()
-        ):
+        if not (row.status == State.INPROGRESS and row.attempt == ending.attempt and row.worker == mine):
             standings.append(Standing(False, State(row.status), row.attempt))
             continue
         verdict = with_wish(row.kill, row.failures, row.retry, row.timeout, ending.judge(row))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +18,7 @@ from solar_orch.errors import ConfigError, DatabaseUnavailable
 from solar_orch.store import raw
 from solar_orch.store.access import Access, Unanswered, in_doubt
 from solar_orch.store.commits import Mark, Marks
+from solar_orch.store.instance import instance
 
 if TYPE_CHECKING:
     from solar_orch.store.group import Group
@@ -51,7 +51,7 @@ class Database:
         self._access = Access(self.url)
         self._marks = Marks()
         self._grouped = grouped
-        self._writer: tuple[int, Group] | None = None
+        self._writer: tuple[str, Group] | None = None
         #: Whether the database has been opened, and made if there was none.
         self._opened = False
 
@@ -155,9 +155,8 @@ class Database:
         # Not before it is used: it needs gevent, which whoever only steers does without.
         from solar_orch.store import group
 
-        pid = os.getpid()
-        if self._writer is None or self._writer[0] != pid:
-            self._writer = pid, group.of(self.url)
+        if self._writer is None or self._writer[0] != instance():
+            self._writer = instance(), group.of(self.url)
         return self._writer[1]
 
     def _commit(self, work: Callable[[Connection], T], mark: Mark, deadline: float) -> T:

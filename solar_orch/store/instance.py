@@ -9,20 +9,18 @@ import secrets
 import socket
 from pathlib import Path
 
-_of_pid: dict[int, str] = {}
 
-
+@functools.cache
 def instance() -> str:
     """``host:machine:pid:random``; the same throughout one process, another one after a fork.
 
     ``machine`` stands for the boot of the host and its namespaces, so that
     within it a pid means the same process.
     """
-    pid = os.getpid()
-    if pid not in _of_pid:
-        _of_pid.clear()
-        _of_pid[pid] = f"{socket.gethostname()[:32]}:{_machine()}:{pid}:{secrets.token_hex(4)}"
-    return _of_pid[pid]
+    return f"{socket.gethostname()[:32]}:{_machine()}:{os.getpid()}:{secrets.token_hex(4)}"
+
+
+os.register_at_fork(after_in_child=instance.cache_clear)
 
 
 def is_of_this_machine(other: str) -> bool:
