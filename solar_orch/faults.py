@@ -19,6 +19,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 
 from solar_orch.errors import ConfigError, SolarError
@@ -125,9 +126,21 @@ def _kill(point: str, _argument: str) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+#: Enters a state in which nothing else in this process is half done, such as a transaction of a thread.
+_RESTS: list[Callable[[], AbstractContextManager[object]]] = []
+
+
+def at_rest(rest: Callable[[], AbstractContextManager[object]]) -> None:
+    """Register what is entered while this process is stopped at a point, and nowhere else."""
+    _RESTS.append(rest)
+
+
 def _stop(point: str, _argument: str) -> None:
-    os.write(sys.stderr.fileno(), f"fault: {point}: stop\n".encode())
-    os.kill(os.getpid(), signal.SIGSTOP)
+    with ExitStack() as resting:
+        for rest in _RESTS:
+            resting.enter_context(rest())
+        os.write(sys.stderr.fileno(), f"fault: {point}: stop\n".encode())
+        os.kill(os.getpid(), signal.SIGSTOP)
 
 
 def _delay(_point: str, seconds: str) -> None:

@@ -25,6 +25,7 @@ from gevent import monkey
 from gevent.hub import Waiter
 from sqlalchemy.engine import URL, Connection
 
+from solar_orch import faults
 from solar_orch.store.access import Access, Unanswered, in_doubt
 from solar_orch.store.commits import Mark, Marks
 
@@ -122,6 +123,8 @@ class Group:
         self._queue: deque[_Change] = deque()
         self._running = False
         self._closing = False
+        #: Held while a transaction is being made.
+        self._busy = _allocate_lock()
         #: Held while the thread that runs is to close its connection.
         self._closed = _allocate_lock()
         #: Held by nobody while there may be something for the thread to do.
@@ -156,6 +159,12 @@ class Group:
             self._wake_thread()
         if self._closed.acquire(timeout=CLOSE_TIMEOUT):
             self._closed.release()
+
+    @contextmanager
+    def at_rest(self) -> Iterator[None]:
+        """Within this no transaction is being made; blocks the process until the one of now is over."""
+        with self._busy:
+            yield
 
     def _returns_to(self, hub: Any) -> _Returns:
         found = self._returns.get(id(hub))
@@ -241,7 +250,7 @@ class Group:
         :raises Exception: if they were not made
         """
         try:
-            with self._marks.take() as mark:
+            with self._busy, self._marks.take() as mark:
                 self._make(changes, mark)
         except _Undecided as undecided:
             self._give_error(changes, undecided.error)
@@ -317,4 +326,5 @@ def of(url: URL) -> Group:
     found = _GROUPS.get(key)
     if found is None:
         found = _GROUPS[key] = Group(url)
+        faults.at_rest(found.at_rest)
     return found

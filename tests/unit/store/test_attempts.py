@@ -1,12 +1,13 @@
 """The life of attempts and leases, by two processes' names on one real database."""
 
+import gevent
 import pytest
 
 from solar_orch.errors import PlanExists, UnknownPlan
 from solar_orch.plan.model import OnLost, Plan, Task
 from solar_orch.plan.verdict import TIMED_OUT, Verdict, after_failure
 from solar_orch.states import PlanStatus, State
-from solar_orch.store import Store, attempts, claims, leases, plans, transitions, workers
+from solar_orch.store import Store, attempts, bulk, claims, events, leases, plans, transitions, workers
 from solar_orch.store.claims import Standing
 
 SUCCESS = Verdict(State.SUCCESS)
@@ -17,7 +18,7 @@ def acting_as(monkeypatch):
     """Take another process's name."""
 
     def take(name):
-        for module in (attempts, claims, leases, plans, transitions, workers):
+        for module in (attempts, bulk, claims, events, leases, plans, transitions, workers):
             monkeypatch.setattr(module, "instance", lambda: name)
 
     take("one")
@@ -374,3 +375,98 @@ def test_who_lost_the_lease_changes_nothing(store, plan, acting_as):
     assert not store.plans.finish(plan[0].id, old, failed=False)
     store.leases.release(plan[0].id, old)
     assert (status(store, plan), store.plans.get("last").lease_owner) == (State.INPROGRESS, "two")
+
+
+# -- many at once ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def together(conf):
+    """What is written through it at the same time is one transaction."""
+    store = Store(conf, grouped=True)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def wide(store, acting_as):
+    tasks = [Task(f"t{n}", "noop", [n], {"n": n}, retry=n % 2) for n in range(50)]
+    uid = store.plans.create(Plan("wide", tasks), wanted=True)
+    epoch = store.leases.acquire(store.leases.open()[0])
+    return store.plans.get(uid), epoch
+
+
+def at_once(*calls):
+    greenlets = [gevent.spawn(call) for call in calls]
+    gevent.joinall(greenlets, timeout=30, raise_error=True)
+    return [greenlet.value for greenlet in greenlets]
+
+
+def test_of_those_who_claim_at_once_one_gets_the_attempt(store, together, wide):
+    store.attempts.dispatch(*lead(wide), dict.fromkeys(range(50), State.PENDING))
+    names = [f"t{n}" for n in range(50)] * 3
+    got = at_once(*(lambda name=name: together.claims.claim(wide[0].uid, name, 1) for name in names))
+    assert [claim is not None for claim in got] == [True] * 50 + [False] * 100
+    assert len({claim.id for claim in got if claim}) == 50
+
+
+def test_attempts_are_made_in_the_order_that_is_asked_for(store, wide):
+    order = [7, 3, 41, 0]
+    made = store.attempts.dispatch(*lead(wide), dict.fromkeys(order, State.PENDING))
+    assert [(one.position, one.name, one.args, one.kwargs) for one in made] == [
+        (n, f"t{n}", [n], {"n": n}) for n in order
+    ]
+    assert [event.position for event in store.events.after(wide[0].id, 0)] == order
+
+
+def test_what_this_process_has_started_can_be_left_out(store, wide, acting_as):
+    store.attempts.dispatch(*lead(wide), {0: State.PENDING})
+    claim = store.claims.claim(wide[0].uid, "t0", 1)
+    store.claims.settle(claim, SUCCESS)
+    assert [event.new for event in store.events.after(wide[0].id, 0, but_starts=True)] == [State.SUCCESS]
+    acting_as("two")
+    assert len(store.events.after(wide[0].id, 0, but_starts=True)) == 2
+
+
+@pytest.mark.parametrize("text", ["plain", "a\0b", "\U0001f600 \u2028", "x" * 100_000, '"quoted" \\'])
+def test_what_attempts_leave_is_kept_as_it_is(store, together, wide, text):
+    store.attempts.dispatch(*lead(wide), dict.fromkeys(range(6), State.PENDING))
+    held = [store.claims.claim(wide[0].uid, f"t{n}", 1) for n in range(6)]
+    settle = together.claims.settle
+    standings = at_once(
+        lambda: settle(held[0], SUCCESS, result=text),
+        lambda: settle(held[1], SUCCESS, output=text),
+        lambda: settle(held[2], SUCCESS, result={"of": [text, 1.5, None, True]}),
+        lambda: settle(held[3], after_failure(0, 1, text), output=text),
+        lambda: settle(held[4], SUCCESS),
+        lambda: settle(held[4], after_failure(0, 0, "too late")),
+        lambda: together.claims.hand_back(held[5], text),
+    )
+    assert [standing.counts for standing in standings] == [True] * 5 + [False, True]
+    rows = store.plans.tasks(wide[0].id)
+    assert [row["status"] for row in rows[:6]] == ["SUCCESS"] * 3 + ["ERROR_RETRY", "SUCCESS", "PENDING"]
+    assert [row["result"] for row in rows[:5]] == [text, None, {"of": [text, 1.5, None, True]}, None, None]
+    assert [row["output"] for row in rows[:5]] == [None, text, None, text, None]
+    assert (rows[3]["errmsg"], rows[3]["failures"], rows[5]["worker"]) == (text, 1, None)
+    ends = [event for event in store.events.all(wide[0].id) if event["old"] == State.INPROGRESS]
+    assert sorted(event["position"] for event in ends) == list(range(6))
+    assert {event["message"] for event in ends if event["position"] in (3, 5)} == {text}
+
+
+def test_each_plan_of_those_that_dispatch_at_once_is_judged_by_itself(store, together, wide):
+    other = store.plans.create(Plan("other", [Task("a", "noop")]), wanted=True)
+    row = store.plans.get(other)
+    mine, lost = at_once(
+        lambda: together.attempts.dispatch(*lead(wide), {1: State.PENDING, 2: State.ERROR_RETRY}),
+        lambda: together.attempts.dispatch(row.id, 1, {0: State.PENDING}),
+    )
+    assert ([one.name for one in mine], lost) == (["t1"], [])
+
+
+def test_one_reading_of_the_log_serves_all_who_ask_at_once(store, together, wide):
+    store.attempts.dispatch(*lead(wide), dict.fromkeys(range(50), State.PENDING))
+    for n in range(50):
+        store.claims.settle(store.claims.claim(wide[0].uid, f"t{n}", 1), SUCCESS)
+    at_once(*([together.log.catch_up] * 20))
+    assert [row["task_name"] for row in store.log.outcomes(wide[0].uid)] == [f"t{n}" for n in range(50)]
+    assert together.log.catch_up() == 0
