@@ -355,7 +355,7 @@ def _mistake(ctxt: object, args: object, kwargs: object) -> str | None:
         return f"args is {type(args).__name__}"
     if not isinstance(kwargs, dict):
         return f"kwargs is {type(kwargs).__name__}"
-    if not all(isinstance(name, str) for name in kwargs):
+    if kwargs and not all(isinstance(name, str) for name in kwargs):
         return "kwargs has a name that is no text"
     return _mistake_in_ctxt(ctxt)
 
