@@ -58,7 +58,6 @@ class GreenletExecutor:
         self.address = address
         self.pool_size: int = worker.conf.orchestration.pool_size
         self.drops = Drops(worker.name)
-        self._point = f"receive.{worker.name}"
         self._call_ended = Event()
         self._slots = Slots(self._make, self.pool_size, self._call_ended.set)
         self._calls = self._slots.running
@@ -154,7 +153,7 @@ class GreenletExecutor:
         """Take one call that has arrived; returns at once and raises nothing, whatever it is given."""
         if not self._taking:
             return
-        faults.hit(self._point)
+        faults.hit(f"receive.{self.worker.name}")
         mistake = _mistake(ctxt, args, kwargs)
         if mistake:
             self.drops.add("malformed calls", mistake)
@@ -355,7 +354,7 @@ def _mistake(ctxt: object, args: object, kwargs: object) -> str | None:
         return f"args is {type(args).__name__}"
     if not isinstance(kwargs, dict):
         return f"kwargs is {type(kwargs).__name__}"
-    if not all(isinstance(name, str) for name in kwargs):
+    if kwargs and not all(isinstance(name, str) for name in kwargs):
         return "kwargs has a name that is no text"
     return _mistake_in_ctxt(ctxt)
 

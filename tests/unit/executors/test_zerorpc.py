@@ -269,6 +269,7 @@ def fill(client, payload):
     """Call until nobody takes it; how many were taken."""
     client.send_timeout = 10
     client.note({}, "connected")
+    gevent.sleep(0)  # a message of its own, as each of the large ones
     client.send_timeout = 0.1
     taken = 1
     while True:
