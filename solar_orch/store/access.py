@@ -155,20 +155,19 @@ class Access:
         :raises Unanswered: if the commit failed, or its answer was lost
         :raises exc.DBAPIError: if it was not made
         """
-        with self.engine().connect().execution_options(solar_write=True) as connection:
-            transaction = connection.begin()
-            try:
-                result = work(connection)
-                mark.write(connection)
-            except BaseException:
-                transaction.rollback()
-                raise
-            try:
-                transaction.commit()
-                faults.hit("answer")
-            except (exc.DBAPIError, faults.Injected) as error:
-                raise Unanswered(error) from error
-        return result
+        engine = self.engine()
+        if not self._single:
+            with engine.connect() as connection:
+                return _commit(connection, work, mark)
+        if self._kept is None:
+            self._kept = engine.connect()
+        try:
+            return _commit(self._kept, work, mark)
+        except BaseException:
+            # Whatever state it is in.
+            self._kept.close()
+            self._kept = None
+            raise
 
     def holds(self, mark: Mark) -> bool:
         """Whether the transaction that was marked last was committed.
@@ -211,6 +210,27 @@ class Access:
                 f"its schema has version {version}, this program needs "
                 f"{schema.SCHEMA_VERSION}; it was left untouched",
             )
+
+
+def _commit(connection: Connection, work: Callable[[Connection], T], mark: Mark) -> T:
+    driver = connection.execution_options(solar_begun=True).connection
+    raw.execute(connection, "BEGIN IMMEDIATE")
+    try:
+        result = work(connection)
+        mark.write(connection)
+    except BaseException:
+        connection.rollback()
+        driver.rollback()
+        raise
+    try:
+        # Whether or not SQLAlchemy knows of the transaction.
+        connection.commit()
+        if driver.in_transaction:
+            raw.commit(connection)
+        faults.hit("answer")
+    except (exc.DBAPIError, faults.Injected) as error:
+        raise Unanswered(error) from error
+    return result
 
 
 def in_doubt(error: Exception) -> Exception:

@@ -15,6 +15,8 @@ from typing import Any
 from sqlalchemy import exc
 from sqlalchemy.engine import Connection
 
+_encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+
 #: Unix seconds by the database's clock; the same throughout a statement.
 NOW = "((julianday('now') - 2440587.5) * 86400.0)"
 
@@ -44,6 +46,14 @@ def execute_many(connection: Connection, sql: str, rows: Iterable[Sequence[Any]]
         raise _wrapped(sql, error) from error
 
 
+def commit(connection: Connection) -> None:
+    """Commit the transaction of `connection`."""
+    try:
+        connection.dialect.do_commit(connection.connection)
+    except sqlite3.Error as error:
+        raise _wrapped("COMMIT", error) from error
+
+
 def value(connection: Connection, sql: str, parameters: Sequence[Any] = ()) -> Any:
     """The only column of the only row; None if there is no row."""
     try:
@@ -61,7 +71,7 @@ def rows(connection: Connection, sql: str, parameters: Sequence[Any] = ()) -> li
 
 def array(items: Iterable[Any]) -> str:
     """The one parameter of a statement that reads its rows from ``json_each(?)``."""
-    return json.dumps(items if isinstance(items, list) else list(items), separators=(",", ":"))
+    return _encode(items if isinstance(items, list) else list(items))
 
 
 def _driver(connection: Connection) -> sqlite3.Connection:

@@ -138,7 +138,7 @@ def _create_file(name: str, path: Path) -> None:
 def _write_schema(path: Path) -> None:
     engine = sa.create_engine(URL.create("sqlite", database=str(path)), poolclass=NullPool)
     _listen(engine)
-    with engine.connect().execution_options(solar_write=True) as connection, connection.begin():
+    with engine.connect() as connection, connection.begin():
         connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
         schema.METADATA.create_all(connection)
         connection.execute(schema.schema_version.insert().values(version=schema.SCHEMA_VERSION))
@@ -162,5 +162,5 @@ def _configure(connection: Any, _record: Any) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    write = connection.get_execution_options().get("solar_write")
-    raw.execute(connection, "BEGIN IMMEDIATE" if write else "BEGIN")
+    if not connection.get_execution_options().get("solar_begun"):
+        raw.execute(connection, "BEGIN")
