@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,13 +17,14 @@ from solar_orch.plan.report import Outcome
 from solar_orch.states import DISPATCHABLE, PlanStatus, State
 from solar_orch.store.database import Database, db_now
 from solar_orch.store.instance import instance
+from solar_orch.store.making import insert_plan
 from solar_orch.store.schema import edges, events, plans, tasks
 from solar_orch.store.transitions import transition
 
 #: Stands for the plan that was made last.
 LAST = "last"
 
-#: Rows sent to the database in one statement.
+#: Positions that are given in one statement.
 _BATCH = 2000
 
 
@@ -126,25 +127,7 @@ class Plans:
         def work(connection: Connection) -> str:
             if connection.execute(sa.select(plans.c.id).where(plans.c.uid == uid)).first():
                 raise PlanExists(uid)
-            status = PlanStatus.RUNNING if wanted else PlanStatus.PENDING
-            made = connection.execute(
-                plans.insert()
-                .values(uid=uid, name=plan.name, created_at=db_now(), status=status, wanted=wanted)
-                .returning(plans.c.id)
-            )
-            plan_id = made.scalar_one()
-            positions = {task.name: position for position, task in enumerate(plan.tasks)}
-            for rows in _batches(
-                _task_values(plan_id, position, task) for position, task in enumerate(plan.tasks)
-            ):
-                connection.execute(tasks.insert(), rows)
-            links = (
-                {"plan_id": plan_id, "child": child, "parent": positions[name]}
-                for child, task in enumerate(plan.tasks)
-                for name in task.after
-            )
-            for rows in _batches(links):
-                connection.execute(edges.insert(), rows)
+            insert_plan(connection, uid, plan, wanted=wanted)
             return uid
 
         return self._database.write(work, "create")
@@ -377,39 +360,6 @@ class Plans:
             return self._get(connection, row.uid)
 
         return self._database.write(work, "stop")
-
-
-def _batches(rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    batch: list[dict[str, Any]] = []
-    for row in rows:
-        batch.append(row)
-        if len(batch) == _BATCH:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
-
-
-def _task_values(plan_id: int, position: int, task: Task) -> dict[str, Any]:
-    return {
-        "plan_id": plan_id,
-        "position": position,
-        "name": task.name,
-        "type": task.type,
-        "args": task.args,
-        "kwargs": task.kwargs,
-        "target": task.target,
-        "timelimit": task.timelimit,
-        "timeout": task.timeout,
-        "retry": task.retry,
-        "retry_delay": task.retry_delay,
-        "retry_delay_max": task.retry_delay_max,
-        "on_lost": task.on_lost,
-        "type_limit": task.type_limit,
-        "resource_type": task.resource_type,
-        "weight": task.weight,
-        "status": task.status,
-    }
 
 
 def _task_of(row: Any) -> Task:
