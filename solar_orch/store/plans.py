@@ -105,8 +105,13 @@ def _plan_row(row: Any) -> PlanRow:
     )
 
 
+#: Quicker than to ask State for each row.
+_STATES = {str(state): state for state in State}
+
+
 def _outcome(row: Any) -> Outcome:
-    return Outcome(row[0], row[1], row[2], row[3], State(row[4]), row[5], row[6], row[7], row[8], row[9])
+    position, name, type_, target, status, *rest = row
+    return Outcome(position, name, type_, target, _STATES[status], *rest)
 
 
 class Plans:
