@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def collecting_nothing() -> Iterator[None]:
-    """Look for no cycles meanwhile: while a large tree is built all of it is walked through again and again."""
+    """Look for no cycles meanwhile: a large tree that is built would be walked through again and again."""
     was_on = gc.isenabled()
     gc.disable()
     try:

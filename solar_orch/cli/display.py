@@ -57,7 +57,7 @@ def print_json(answer: Sequence[Any]) -> None:
 
 
 def _members(head: Mapping[str, Any], **lists: list[str]) -> str:
-    """An object, each of its members and each item of the lists, which are JSON already, on a line of its own."""
+    """An object: each member, and each item of the lists, which are JSON already, on a line of its own."""
     # json's own indentation takes ten times as long, and breaks tasks into a dozen lines each.
     members = [f"{_json(key)}: {_json(value)}" for key, value in head.items()]
     members += [f"{_json(key)}: {_lines(items)}" for key, items in lists.items()]

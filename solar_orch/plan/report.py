@@ -10,7 +10,8 @@ from typing import Any
 from solar_orch.states import DISPATCHABLE, VISITED, PlanStatus, State
 
 
-@dataclass(slots=True)  # not frozen: they are made by the hundred thousand, and that would take three times as long
+# Not frozen: they are made by the hundred thousand, and that would take three times as long.
+@dataclass(slots=True)
 class Outcome:
     """One task and what has become of it so far; times are Unix seconds."""
 
@@ -114,7 +115,7 @@ def _task(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-_quoted = json.encoder.encode_basestring_ascii  # type: ignore[attr-defined]
+_quoted = json.encoder.encode_basestring_ascii
 
 
 def task_as_json(outcome: Outcome) -> str:

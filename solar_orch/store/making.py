@@ -75,7 +75,7 @@ def _insert(
 
 
 def _statement(table: sa.Table, columns: Sequence[sa.Column[Any]]) -> str:
-    """An INSERT of rows of these columns; the others get the defaults that the schema states for rows of ours."""
+    """An INSERT of rows of these columns; the others get the defaults that the schema states."""
     defaults = _defaults(table, columns)
     names = ", ".join(f'"{name}"' for name in [*(column.name for column in columns), *defaults])
     values = ", ".join([*("?" for _ in columns), *defaults.values()])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -76,6 +77,15 @@ class Loaded:
     last_event: int
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A plan and the number of its tasks in each state, when `last_event` was the latest of its events."""
+
+    plan: PlanRow
+    counts: dict[State, int]
+    last_event: int
+
+
 #: Within the class `list` is a method.
 _Rows = list[dict[str, Any]]
 _Outcomes = list[Outcome]
@@ -89,6 +99,21 @@ _PLAN = (
     plans.c.wanted,
     plans.c.lease_owner,
     plans.c.revision,
+)
+
+_STATUSES = (
+    sa.select(tasks.c.status, sa.func.count().label("number"))
+    .where(tasks.c.plan_id == plans.c.id)
+    .group_by(tasks.c.status)
+    .correlate(plans)
+    .subquery()
+)
+#: Of a plan the number of its tasks in each state.  Counted plan by plan within one statement: grouped by
+#: both at once all the tasks of the database would be sorted.
+_COUNTS = (
+    sa.select(sa.func.json_group_object(_STATUSES.c.status, _STATUSES.c.number))
+    .scalar_subquery()
+    .label("counts")
 )
 
 
@@ -147,15 +172,23 @@ class Plans:
 
     def summaries(self, limit: int | None = None) -> list[tuple[PlanRow, dict[State, int]]]:
         """All plans, the latest first, each with the number of its tasks in each state."""
-        query = sa.select(*_PLAN).order_by(plans.c.id.desc()).limit(limit)
+        query = sa.select(*_PLAN, _COUNTS).order_by(plans.c.id.desc()).limit(limit)
         with self._database.read() as connection:
-            rows = [_plan_row(row) for row in connection.execute(query)]
-            return [(row, _counts(connection, row.id)) for row in rows]
+            return [(_plan_row(row), _counts(row.counts)) for row in connection.execute(query)]
 
     def counts(self, plan_id: int) -> dict[State, int]:
         """Number of the plan's tasks in each state; all states are there."""
         with self._database.read() as connection:
-            return _counts(connection, plan_id)
+            return _counted(connection, plan_id)
+
+    def standing(self, uid: str) -> Standing:
+        """How the plan stands, without reading its tasks one by one.
+
+        :raises UnknownPlan: if there is no such plan
+        """
+        with self._database.read() as connection:
+            plan = self._get(connection, uid)
+            return Standing(plan, _counted(connection, plan.id), _last_event(connection, plan.id))
 
     def load(self, plan_id: int) -> Loaded | None:
         """Everything a leader needs, in one pass and of one moment; None if the plan is gone."""
@@ -387,13 +420,15 @@ def _task_of(row: Any) -> Task:
     )
 
 
-def _counts(connection: Connection, plan_id: int) -> dict[State, int]:
-    query = (
-        sa.select(tasks.c.status, sa.func.count()).where(tasks.c.plan_id == plan_id).group_by(tasks.c.status)
-    )
+def _counts(found: str) -> dict[State, int]:
     counts = dict.fromkeys(State, 0)
-    counts.update({State(status): number for status, number in connection.execute(query)})
+    counts.update({_STATES[status]: number for status, number in json.loads(found).items()})
     return counts
+
+
+def _counted(connection: Connection, plan_id: int) -> dict[State, int]:
+    found = connection.execute(sa.select(_COUNTS).where(plans.c.id == plan_id)).scalar()
+    return _counts(found or "{}")
 
 
 def _last_event(connection: Connection, plan_id: int) -> int:
