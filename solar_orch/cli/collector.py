@@ -17,3 +17,10 @@ def collecting_nothing() -> Iterator[None]:
     finally:
         if was_on:
             gc.enable()
+
+
+def collect_from_now_on() -> None:
+    """Turn on what a console script has turned off to start sooner; what is there by now is taken to stay."""
+    if not gc.isenabled():
+        gc.freeze()
+        gc.enable()
