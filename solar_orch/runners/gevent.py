@@ -119,7 +119,7 @@ class _Run:
             self._fail(name, error)
 
     def _tell_when_ready(self) -> None:
-        """One line for whoever waits for the whole process; an executor that does not tell is taken for ready."""
+        """One line for whoever waits for all of it; an executor that does not tell is taken for ready."""
         while not all(getattr(executor, "taking", True) for executor in self._executors.values()):
             gevent.sleep(_SOON)
         if not self._stopping:

@@ -78,7 +78,7 @@ class Loaded:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class Tally:
     """A plan and the number of its tasks in each state, when `last_event` was the latest of its events."""
 
     plan: PlanRow
@@ -181,14 +181,14 @@ class Plans:
         with self._database.read() as connection:
             return _counted(connection, plan_id)
 
-    def standing(self, uid: str) -> Standing:
+    def standing(self, uid: str) -> Tally:
         """How the plan stands, without reading its tasks one by one.
 
         :raises UnknownPlan: if there is no such plan
         """
         with self._database.read() as connection:
             plan = self._get(connection, uid)
-            return Standing(plan, _counted(connection, plan.id), _last_event(connection, plan.id))
+            return Tally(plan, _counted(connection, plan.id), _last_event(connection, plan.id))
 
     def load(self, plan_id: int) -> Loaded | None:
         """Everything a leader needs, in one pass and of one moment; None if the plan is gone."""
