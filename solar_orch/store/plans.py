@@ -326,13 +326,13 @@ class Plans:
 
     def in_progress(self, plan_id: int) -> _Rows:
         """Tasks that are running: ``name``, ``target`` and ``start_time`` (None until claimed)."""
-        query = (
-            sa.select(tasks.c.name, tasks.c.target, tasks.c.start_time, tasks.c.attempt)
-            .where(tasks.c.plan_id == plan_id, tasks.c.status == State.INPROGRESS)
-            .order_by(tasks.c.position)
-        )
+        query = sa.select(
+            tasks.c.name, tasks.c.target, tasks.c.start_time, tasks.c.attempt, tasks.c.position
+        ).where(tasks.c.plan_id == plan_id, tasks.c.status == State.INPROGRESS)
         with self._database.read() as connection:
-            return [dict(row) for row in connection.execute(query).mappings()]
+            rows = [dict(row) for row in connection.execute(query).mappings()]
+        # Not by the database, which would go through all tasks in that order to find these few.
+        return sorted(rows, key=lambda row: row["position"])
 
     def model(self, uid: str) -> Plan:
         """The plan as a plan file states it, with the statuses of its tasks.

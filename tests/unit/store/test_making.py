@@ -115,3 +115,17 @@ def test_summaries_count_each_plan_by_itself_in_one_statement(store: Store) -> N
     assert [counts for _, counts in store.plans.summaries(2)] == [counts for _, counts in summaries[:2]]
     assert [store.plans.counts(row.id) for row, _ in summaries] == [counts for _, counts in summaries]
     assert store.plans.counts(10**6) == dict.fromkeys(State, 0)
+
+
+def test_what_is_in_progress_is_found_without_going_through_the_plan(store: Store) -> None:
+    uid = store.plans.create(Plan("p", [Task(name, "noop") for name in "abc"]))
+    plan_id = store.plans.get(uid).id
+    running = sa.update(tasks).where(tasks.c.position > 0).values(status=State.INPROGRESS)
+    store.database.write(lambda connection: connection.execute(running))
+    asked: list[tuple[str, Any]] = []
+    sa.event.listen(store.database.engine(), "before_cursor_execute", lambda *a: asked.append((a[2], a[3])))
+    assert [row["name"] for row in store.plans.in_progress(plan_id)] == ["b", "c"]
+    statement, values = next((text, values) for text, values in asked if "FROM tasks" in text)
+    with store.database.read() as connection:
+        steps = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values).all()
+    assert any("tasks_in_progress" in step[3] for step in steps), steps
