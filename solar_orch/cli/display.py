@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from solar_orch.cli.collector import collecting_nothing
 from solar_orch.errors import ExitCode
 from solar_orch.plan import report
 from solar_orch.plan.report import Outcome
@@ -39,39 +40,41 @@ def report_plan(app: App, uid: str, format_: str = "text") -> ExitCode:
     :raises UnknownPlan: if there is no such plan
     """
     as_json = format_ == "json"
-    plan, outcomes = app.store.plans.outcomes(uid, output=as_json)
-    if as_json:
-        print_json(report.as_dict(plan.uid, plan.name, plan.status, outcomes))
-    else:
-        print_report(plan, outcomes)
+    with collecting_nothing():
+        plan, outcomes = app.store.plans.outcomes(uid, output=as_json)
+        if as_json:
+            head = report.head(plan.uid, plan.name, plan.status, outcomes)
+            _write(_members(head, tasks=list(map(report.task_as_json, outcomes))))
+        else:
+            print_report(plan, outcomes)
     failed = any(outcome.status is State.ERROR for outcome in outcomes)
     return ExitCode.FAILURE if failed else ExitCode.OK
 
 
-def print_json(answer: Any) -> None:
-    """Write an answer for programs: each of its members, and each item of a list, on a line of its own."""
-    sys.stdout.write("".join(_json_pieces(answer)))
+def print_json(answer: Sequence[Any]) -> None:
+    """Write a list for programs: each of its items on a line of its own."""
+    _write(f"{_lines(list(map(_json, answer)))}\n")
+
+
+def _members(head: Mapping[str, Any], **lists: list[str]) -> str:
+    """An object: each member, and each item of the lists, which are JSON already, on a line of its own."""
+    # json's own indentation takes ten times as long, and breaks tasks into a dozen lines each.
+    members = [f"{_json(key)}: {_json(value)}" for key, value in head.items()]
+    members += [f"{_json(key)}: {_lines(items)}" for key, items in lists.items()]
+    return "{\n" + ",\n".join(members) + "\n}\n"
+
+
+def _lines(items: list[str]) -> str:
+    return "[\n" + ",\n".join(items) + "\n]" if items else "[]"
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(text)
     sys.stdout.flush()
 
 
-def _json_pieces(answer: Any) -> Iterator[str]:
-    # json's own indentation takes ten times as long, and breaks tasks into a dozen lines each.
-    if isinstance(answer, list):
-        yield f"{_json_list(answer)}\n"
-        return
-    members = (
-        f"{_json(key)}: {_json_list(value) if isinstance(value, list) else _json(value)}"
-        for key, value in answer.items()
-    )
-    yield "{\n" + ",\n".join(members) + "\n}\n"
-
-
-def _json_list(items: list[Any]) -> str:
-    return "[\n" + ",\n".join(map(_json, items)) + "\n]" if items else "[]"
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, allow_nan=False)
+#: Made once, and not for each task.
+_json = json.JSONEncoder(allow_nan=False).encode
 
 
 def print_report(plan: PlanRow, outcomes: Sequence[Outcome]) -> None:

@@ -1,19 +1,24 @@
-"""How a plan goes, told from its events; each look costs what has changed since the last."""
+"""How a plan goes, told from its events.
+
+The first look costs the counting of the plan's tasks, each further one what has changed since
+the last; of single tasks only those are read that are told of.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from solar_orch.cli.wait import ENDED
-from solar_orch.plan.report import Outcome, count
+from solar_orch.plan.report import Outcome
 from solar_orch.states import State
 
 if TYPE_CHECKING:
     from solar_orch.store import Store
 
 #: States that end an attempt.
-_ENDS = frozenset({State.SUCCESS, State.ERROR, State.ERROR_RETRY, State.SKIPPED, State.NOOP})
+ENDS = frozenset({State.SUCCESS, State.ERROR, State.ERROR_RETRY, State.SKIPPED, State.NOOP})
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +44,20 @@ class Follower:
     """Follows one plan.  All methods block on the database and raise what it raises.
 
     :param since: number of the event from which on ends are told; see ``Plans.last_event``
+    :param told: the states of which ends are told
     :raises UnknownPlan: if there is no such plan
     """
 
-    def __init__(self, store: Store, uid: str, since: int) -> None:
+    def __init__(self, store: Store, uid: str, since: int, told: Collection[State] = ENDS) -> None:
         self._store = store
         self._event = since
-        self.plan, outcomes = store.plans.outcomes(uid, output=False)
-        self._names = [outcome.name for outcome in outcomes]
-        self._states = [outcome.status for outcome in outcomes]
+        self._told_states = frozenset(told)
+        standing = store.plans.standing(uid)
+        self.plan = standing.plan
+        #: The latest of the events that `counts` reflects.
+        self._counted = standing.last_event
         #: Number of tasks in each state.
-        self.counts = count(outcomes)
+        self.counts = standing.counts
         #: Whether nothing runs and nothing more will be started.
         self.over = False
 
@@ -63,8 +71,11 @@ class Follower:
         ends: list[tuple[int, State]] = []
         for event in self._store.events.after(self.plan.id, self._event):
             self._event = event.id
-            self._move(event.position, event.new)
-            if event.new in _ENDS:
+            if event.id > self._counted:
+                self._counted = event.id
+                self.counts[event.old] -= 1
+                self.counts[event.new] += 1
+            if event.new in self._told_states:
                 ends.append((event.position, event.new))
         self.over = self.plan.status in ENDED and not self.counts[State.INPROGRESS]
         return self._told(ends)
@@ -74,12 +85,6 @@ class Follower:
         rows = self._store.plans.in_progress(self.plan.id)
         return [Running(row["name"], row["target"], row["start_time"]) for row in rows]
 
-    def _move(self, position: int, new: State) -> None:
-        # By the state that was known, not by the event's: the first events may be older than what was loaded.
-        self.counts[self._states[position]] -= 1
-        self.counts[new] += 1
-        self._states[position] = new
-
     def _told(self, ends: list[tuple[int, State]]) -> list[Ended]:
         if not ends:
             return []
@@ -88,10 +93,6 @@ class Follower:
         )
         known = {outcome.position: outcome for outcome in outcomes}
         return [
-            Ended(
-                self._names[position],
-                state,
-                known[position] if position in known and known[position].status is state else None,
-            )
-            for position, state in ends
+            Ended(outcome.name, state, outcome if outcome.status is state else None)
+            for outcome, state in ((known[position], state) for position, state in ends)
         ]

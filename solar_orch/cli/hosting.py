@@ -17,13 +17,13 @@ from oslo_config import cfg
 
 from solar_orch import plugins
 from solar_orch.cli.follow import Follower
-from solar_orch.cli.progress import Progress
 from solar_orch.config import GROUP
 from solar_orch.errors import DatabaseUnavailable, SolarError, UnknownPlan
 from solar_orch.extensions import address_of
 from solar_orch.host import Host
 
 if TYPE_CHECKING:
+    from solar_orch.cli.progress import Progress
     from solar_orch.store import Store
 
 LOG = logging.getLogger(__name__)
@@ -119,7 +119,7 @@ class HostedPlan:
     def _look(self) -> bool:
         """Look at the plan and show it; whether it is over."""
         if self._follower is None:
-            self._follower = Follower(self._store, self._uid, self._since)
+            self._follower = Follower(self._store, self._uid, self._since, self._progress.tells)
         self._progress.show(self._follower, self._follower.look())
         return self._follower.over
 

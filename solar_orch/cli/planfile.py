@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, BinaryIO
 
+from solar_orch.cli.collector import collecting_nothing
 from solar_orch.errors import PlanUnreadable
 
 if TYPE_CHECKING:
@@ -21,12 +22,18 @@ def read_plan(path: str) -> Plan:
 
     source = "<stdin>" if path == "-" else path
     try:
-        if path == "-":
-            return parse(_bounded(sys.stdin.buffer), source)
-        with open(path, "rb") as file:
-            return parse(_bounded(file), source)
+        text = _text(path)
     except (OSError, ValueError) as error:  # ValueError: a path that holds a NUL character
         raise PlanUnreadable(source, getattr(error, "strerror", None) or str(error)) from error
+    with collecting_nothing():
+        return parse(text, source)
+
+
+def _text(path: str) -> bytes:
+    if path == "-":
+        return _bounded(sys.stdin.buffer)
+    with open(path, "rb") as file:
+        return _bounded(file)
 
 
 def _bounded(file: BinaryIO) -> bytes:

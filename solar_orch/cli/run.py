@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from solar_orch.cli.collector import collect_from_now_on
 from solar_orch.cli.display import report_plan
 from solar_orch.cli.planfile import read_plan
 from solar_orch.errors import ExitCode, PlanUnreadable, UnknownPlan
@@ -52,6 +53,7 @@ def run_plan(app: App, argument: str, *, debug: bool = False) -> int:
         host = Host(app.conf)
         # Before anything is written, because a part may be broken.
         host.build()
+        collect_from_now_on()
         return _run_on(host, app, source, debug)
 
 

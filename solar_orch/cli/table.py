@@ -1,14 +1,19 @@
-"""Tables that are aligned in a terminal of any width, and in a pipe have each row on one line."""
+"""Tables that are aligned in a terminal of any width, and in a pipe have each row on one line.
+
+Lines are put together here and written at once, also where they are coloured: a table may have a
+hundred thousand rows.  rich is asked only what a terminal is like, and not imported for a pipe.
+"""
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import zip_longest
+from typing import TYPE_CHECKING
 
-from rich.cells import cell_len, chop_cells
-from rich.console import Console
-from rich.text import Text
+if TYPE_CHECKING:
+    from rich.console import Console
 
 #: Cells that a column keeps even if the terminal is too narrow for all of them.
 _LEAST = 12
@@ -39,11 +44,11 @@ def print_table(
     """
     every = list(rows)
     kept = [i for i, _ in enumerate(titles) if any(row[i] for row in every)] or list(range(len(titles)))
-    console = Console(file=sys.stdout, highlight=False)
     cells = [[titles[i] for i in kept], *([row[i] for i in kept] for row in every)]
-    widths = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
+    widths = [max(map(_width, column)) for column in zip(*cells, strict=True)]
     aligned = [titles[i] in right for i in kept]
-    if not console.is_terminal:
+    console = _terminal()
+    if console is None:
         _write(_line(row, widths, aligned) for row in cells)
         return
     moved: list[str] = [""] * len(cells)
@@ -53,11 +58,45 @@ def print_table(
     widths = _fitted(widths, console.width)
     styles = [["bold"] * len(kept)]
     styles += [[style(i, row[i]) if style else "" for i in kept] for row in every]
+    pen = _Pen(console)
+    lines: list[str] = []
     for row, row_styles, rest in zip(cells, styles, moved, strict=True):
-        for text in _broken(row, widths, aligned, row_styles):
-            console.print(text, soft_wrap=True)
-        for piece in _pieces(rest, max(_LEAST, console.width - len(_INDENT))) if rest else ():
-            console.print(Text(_INDENT + piece), soft_wrap=True)
+        lines += _broken(row, widths, aligned, row_styles, pen)
+        if rest:
+            lines += [_INDENT + piece for piece in _pieces(rest, max(_LEAST, console.width - len(_INDENT)))]
+    _write(lines)
+
+
+class _Pen:
+    """Colours text as rich would in this terminal."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._around: dict[str, tuple[str, str]] = {"": ("", "")}
+
+    def write(self, text: str, style: str) -> str:
+        if style not in self._around:
+            self._around[style] = self._ask(style)
+        before, after = self._around[style]
+        return f"{before}{text}{after}"
+
+    def _ask(self, style: str) -> tuple[str, str]:
+        from rich.text import Text
+
+        with self._console.capture() as capture:
+            self._console.print(Text("x", style), end="", soft_wrap=True)
+        before, _, after = capture.get().partition("x")
+        return before, after
+
+
+def _terminal() -> Console | None:
+    """What stdout leads to, if that is a terminal or is to be taken for one."""
+    if not sys.stdout.isatty() and not os.environ.keys() & {"FORCE_COLOR", "TTY_COMPATIBLE"}:
+        return None
+    from rich.console import Console
+
+    console = Console(file=sys.stdout, highlight=False)
+    return console if console.is_terminal else None
 
 
 def write_line(text: str) -> None:
@@ -93,31 +132,46 @@ def _line(cells: Row, widths: Sequence[int], right: Sequence[bool]) -> str:
     return _GAP.join(map(_padded, cells, widths, right)).rstrip()
 
 
+def _width(text: str) -> int:
+    """The cells that it takes in a line."""
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len
+
+    return cell_len(text)
+
+
 def _padded(cell: str, width: int, right: bool) -> str:
-    padding = " " * (width - cell_len(cell))
+    if cell.isascii():
+        return cell.rjust(width) if right else cell.ljust(width)
+    padding = " " * (width - _width(cell))
     return padding + cell if right else cell + padding
 
 
 def _broken(
-    cells: Row, widths: Sequence[int], right: Sequence[bool], styles: Sequence[str]
-) -> Iterator[Text]:
+    cells: Row, widths: Sequence[int], right: Sequence[bool], styles: Sequence[str], pen: _Pen
+) -> Iterator[str]:
     """The lines that one row takes."""
     pieces = [_pieces(cell, width) for cell, width in zip(cells, widths, strict=True)]
     for parts in zip_longest(*pieces, fillvalue=""):
-        text = Text(_GAP).join(
-            Text(_padded(part, width, to_right), style)
-            for part, width, to_right, style in zip(parts, widths, right, styles, strict=True)
-        )
-        text.rstrip()
-        yield text
+        padded = list(map(_padded, parts, widths, right))
+        while padded and not padded[-1].rstrip():
+            padded.pop()
+        if padded:
+            padded[-1] = padded[-1].rstrip()
+        yield _GAP.join(map(pen.write, padded, styles))
 
 
 def _pieces(cell: str, width: int) -> list[str]:
     """`cell` in lines of at most `width`, broken between words where there are any."""
+    if _width(cell) <= width and not cell.startswith(" "):
+        return [cell]
+    from rich.cells import chop_cells
+
     lines, line = [], ""
     for word in cell.split(" "):
         joined = f"{line} {word}" if line else word
-        if cell_len(joined) <= width:
+        if _width(joined) <= width:
             line = joined
             continue
         if line:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from solar_orch.cli.collector import collect_from_now_on
 from solar_orch.plan.report import can_go_on
 from solar_orch.states import PlanStatus, State
 
@@ -28,6 +29,7 @@ def until_over(store: Store, uid: str, seconds: float, give_up: Callable[[], boo
     :return: whether the plan is over
     :raises UnknownPlan: if there is no such plan, or no longer
     """
+    collect_from_now_on()
     plan = store.plans.get(uid)
     if plan.status is PlanStatus.PENDING and not _could_go_on(store, plan.id):
         return True

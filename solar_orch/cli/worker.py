@@ -12,6 +12,7 @@ from typing import NoReturn
 from oslo_config import cfg
 
 from solar_orch import config, faults
+from solar_orch.cli.collector import collect_from_now_on
 from solar_orch.errors import ConfigError, ExitCode, SolarError
 from solar_orch.host import Host
 
@@ -34,7 +35,10 @@ def main(argv: Sequence[str]) -> int:
         conf = config.load(argv, prog=PROG, command_line=True)
         set_up_logging(conf)
         faults.arm(os.environ.get(faults.VARIABLE))
-        Host(conf, workers=conf.worker or None).run()
+        host = Host(conf, workers=conf.worker or None)
+        host.build()
+        collect_from_now_on()
+        host.run()
     except SolarError as error:
         LOG.debug("the error below came from here", exc_info=error)
         return _failed(error, error.exit_code)

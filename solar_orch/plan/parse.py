@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import enum
 import re
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -153,12 +153,13 @@ def _string(value: Any) -> str:
 
 def _label(value: Any) -> str:
     """A string that is shown in one line, such as a task's name or target."""
+    # Asked first, and at once: nearly all are fit, and there are many.
+    if isinstance(value, str) and 0 < len(value) <= 200 and value.isprintable():
+        return value
     text = _string(value)
     if len(text) > 200:
         raise _Wrong(f"is {len(text)} characters long; at most 200 are taken")
-    if not text.isprintable():
-        raise _Wrong(f"holds a line break or another character that cannot be shown: {shortened(text)}")
-    return text
+    raise _Wrong(f"holds a line break or another character that cannot be shown: {shortened(text)}")
 
 
 def _plan_name(value: Any) -> str:
@@ -316,13 +317,16 @@ class _Checker:
         self._order: list[int] = []
 
     def check(self, value: Any) -> None:
-        """Complain of all that is wrong; what the reader has told of already is passed over."""
+        """Complain of all that is wrong; what the reader has told of already is passed over.
+
+        :param value: its list of tasks is emptied, so that a large plan is not in memory twice
+        """
         if not isinstance(value, dict):
             self._complaints.add((), f"a plan is a mapping with the keys name and tasks, not {_kind(value)}")
             return
         fields = self._fields(value, (), _PLAN_KEYS, "a plan", required=("name", "tasks"))
         self._fields_of_plan = fields
-        for index, item in enumerate(fields.get("tasks", ())):
+        for index, item in enumerate(_consumed(fields.pop("tasks", []))):
             self._entries.append(self._entry(item, index))
         self._after = self._predecessors()
         self._order = graph.topological_order(self._after)
@@ -332,7 +336,7 @@ class _Checker:
     def plan(self) -> Plan:
         """The plan that was checked; to be called only if nothing is wrong with it."""
         fields = self._fields_of_plan
-        tasks = [self._task(index, self._after[index]) for index in self._order]
+        tasks = [self._task(index) for index in self._order]
         return Plan(fields["name"], tasks, fields.get("uid"))
 
     def _fields(
@@ -413,6 +417,16 @@ class _Checker:
         return [list(dict.fromkeys(before)) if len(before) > 1 else before for before in after]
 
     def _named(self, names: list[Any], index: int, key: str) -> list[int]:
+        if not names:
+            return []
+        try:
+            found = [self._index[name] for name in names]
+        except (KeyError, TypeError):
+            return self._named_one_by_one(names, index, key)
+        return self._named_one_by_one(names, index, key) if index in found else found
+
+    def _named_one_by_one(self, names: list[Any], index: int, key: str) -> list[int]:
+        """Those that are other tasks; complains of the rest."""
         found: list[int] = []
         for position, name in enumerate(names):
             other = self._index.get(name) if isinstance(name, str) else None
@@ -454,7 +468,17 @@ class _Checker:
                 return ("tasks", earlier, "before", position)
         raise AssertionError(f"no edge from {earlier} to {later}")  # pragma: no cover
 
-    def _task(self, index: int, after: list[int]) -> Task:
+    def _task(self, index: int) -> Task:
         entry = self._entries[index]
-        names = [self._entries[other].name for other in after]
-        return Task(name=entry.name, after=names, **entry.parameters)  # type: ignore[arg-type]
+        names: list[Any] = [self._entries[other].name for other in self._after[index]]
+        task = Task(entry.name, after=names, **entry.parameters)  # type: ignore[arg-type]
+        # No longer needed; only the name is, of others.
+        entry.parameters, entry.before, entry.after = {}, [], []
+        return task
+
+
+def _consumed(items: list[Any]) -> Iterator[Any]:
+    """The items, each let go of once it has been given."""
+    items.reverse()
+    while items:
+        yield items.pop()

@@ -30,6 +30,8 @@ HARD_LIMIT = 8.0
 MARGIN = 20.0
 #: Waits are cut into pieces of this many seconds: a loop without any timer would be taken for deadlocked.
 _LONG = 60.0
+#: Seconds between looks whether all take calls.
+_SOON = 0.01
 
 
 class StoppedAtOnce(SolarError):  # noqa: N818 - as Interrupted and Killed
@@ -83,7 +85,11 @@ class _Run:
                 for name, executor in self._executors.items():
                     self._greenlets[name] = greenlet = gevent.spawn(self._run_one, name, executor)
                     greenlet.rawlink(self._note_change)
-                self._wait_until_ended()
+                telling = gevent.spawn(self._tell_when_ready)
+                try:
+                    self._wait_until_ended()
+                finally:
+                    telling.kill()
             except BaseException:
                 # KeyboardInterrupt, or this greenlet is being killed: nobody will stop them otherwise.
                 self._stop_all(0.0)
@@ -111,6 +117,13 @@ class _Run:
             LOG.info("%s has stopped", name)
         except BaseException as error:
             self._fail(name, error)
+
+    def _tell_when_ready(self) -> None:
+        """One line for whoever waits for all of it; an executor that does not tell is taken for ready."""
+        while not all(getattr(executor, "taking", True) for executor in self._executors.values()):
+            gevent.sleep(_SOON)
+        if not self._stopping:
+            LOG.info("ready: %s", ", ".join(self._executors))
 
     def _note_change(self, _greenlet: object) -> None:
         self._changed.set()

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from solar_orch.config import GROUP
-from solar_orch.store.attempts import Attempts
-from solar_orch.store.claims import Claims
 from solar_orch.store.database import Database
-from solar_orch.store.events import Events
-from solar_orch.store.leases import Leases
-from solar_orch.store.log import Log
-from solar_orch.store.plans import Plans
-from solar_orch.store.workers import Workers
 
 if TYPE_CHECKING:
     from oslo_config import cfg
 
+    from solar_orch.store.attempts import Attempts
+    from solar_orch.store.claims import Claims
+    from solar_orch.store.events import Events
+    from solar_orch.store.leases import Leases
+    from solar_orch.store.log import Log
+    from solar_orch.store.plans import Plans
+    from solar_orch.store.workers import Workers
+
 
 class Store:
     """All that solar_orch keeps.  Making one opens nothing; the first use opens the database.
+
+    A command that shows a plan needs one of its parts: each is imported when it is asked for.
 
     :param conf: its ``[orchestration] database`` says where
     :param grouped: whether what is written at the same time is committed together; see ``Database``
@@ -27,13 +31,55 @@ class Store:
 
     def __init__(self, conf: cfg.ConfigOpts, *, grouped: bool = False) -> None:
         self.database = Database(conf[GROUP].database, grouped=grouped)
-        self.plans = Plans(self.database)
-        self.attempts = Attempts(self.database)
-        self.claims = Claims(self.database)
-        self.leases = Leases(self.database)
-        self.events = Events(self.database)
-        self.workers = Workers(self.database)
-        self.log = Log(self.database)
+
+    @cached_property
+    def plans(self) -> Plans:
+        """The plans."""
+        from solar_orch.store.plans import Plans
+
+        return Plans(self.database)
+
+    @cached_property
+    def attempts(self) -> Attempts:
+        """Attempts, as schedulers see them."""
+        from solar_orch.store.attempts import Attempts
+
+        return Attempts(self.database)
+
+    @cached_property
+    def claims(self) -> Claims:
+        """Attempts, as tasks workers see them."""
+        from solar_orch.store.claims import Claims
+
+        return Claims(self.database)
+
+    @cached_property
+    def leases(self) -> Leases:
+        """Who leads which plan."""
+        from solar_orch.store.leases import Leases
+
+        return Leases(self.database)
+
+    @cached_property
+    def events(self) -> Events:
+        """Every transition."""
+        from solar_orch.store.events import Events
+
+        return Events(self.database)
+
+    @cached_property
+    def workers(self) -> Workers:
+        """The workers that are up."""
+        from solar_orch.store.workers import Workers
+
+        return Workers(self.database)
+
+    @cached_property
+    def log(self) -> Log:
+        """The system log."""
+        from solar_orch.store.log import Log
+
+        return Log(self.database)
 
     def close(self) -> None:
         """Close all connections; a later use opens new ones."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import json
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,13 +18,14 @@ from solar_orch.plan.report import Outcome
 from solar_orch.states import DISPATCHABLE, PlanStatus, State
 from solar_orch.store.database import Database, db_now
 from solar_orch.store.instance import instance
+from solar_orch.store.making import insert_plan
 from solar_orch.store.schema import edges, events, plans, tasks
 from solar_orch.store.transitions import transition
 
 #: Stands for the plan that was made last.
 LAST = "last"
 
-#: Rows sent to the database in one statement.
+#: Positions that are given in one statement.
 _BATCH = 2000
 
 
@@ -75,6 +77,15 @@ class Loaded:
     last_event: int
 
 
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """A plan and the number of its tasks in each state, when `last_event` was the latest of its events."""
+
+    plan: PlanRow
+    counts: dict[State, int]
+    last_event: int
+
+
 #: Within the class `list` is a method.
 _Rows = list[dict[str, Any]]
 _Outcomes = list[Outcome]
@@ -88,6 +99,21 @@ _PLAN = (
     plans.c.wanted,
     plans.c.lease_owner,
     plans.c.revision,
+)
+
+_STATUSES = (
+    sa.select(tasks.c.status, sa.func.count().label("number"))
+    .where(tasks.c.plan_id == plans.c.id)
+    .group_by(tasks.c.status)
+    .correlate(plans)
+    .subquery()
+)
+#: Of a plan the number of its tasks in each state.  Counted plan by plan within one statement: grouped by
+#: both at once all the tasks of the database would be sorted.
+_COUNTS = (
+    sa.select(sa.func.json_group_object(_STATUSES.c.status, _STATUSES.c.number))
+    .scalar_subquery()
+    .label("counts")
 )
 
 
@@ -104,8 +130,13 @@ def _plan_row(row: Any) -> PlanRow:
     )
 
 
+#: Quicker than to ask State for each row.
+_STATES = {str(state): state for state in State}
+
+
 def _outcome(row: Any) -> Outcome:
-    return Outcome(row[0], row[1], row[2], row[3], State(row[4]), row[5], row[6], row[7], row[8], row[9])
+    position, name, type_, target, status, *rest = row
+    return Outcome(position, name, type_, target, _STATES[status], *rest)
 
 
 class Plans:
@@ -126,25 +157,7 @@ class Plans:
         def work(connection: Connection) -> str:
             if connection.execute(sa.select(plans.c.id).where(plans.c.uid == uid)).first():
                 raise PlanExists(uid)
-            status = PlanStatus.RUNNING if wanted else PlanStatus.PENDING
-            made = connection.execute(
-                plans.insert()
-                .values(uid=uid, name=plan.name, created_at=db_now(), status=status, wanted=wanted)
-                .returning(plans.c.id)
-            )
-            plan_id = made.scalar_one()
-            positions = {task.name: position for position, task in enumerate(plan.tasks)}
-            for rows in _batches(
-                _task_values(plan_id, position, task) for position, task in enumerate(plan.tasks)
-            ):
-                connection.execute(tasks.insert(), rows)
-            links = (
-                {"plan_id": plan_id, "child": child, "parent": positions[name]}
-                for child, task in enumerate(plan.tasks)
-                for name in task.after
-            )
-            for rows in _batches(links):
-                connection.execute(edges.insert(), rows)
+            insert_plan(connection, uid, plan, wanted=wanted)
             return uid
 
         return self._database.write(work, "create")
@@ -159,15 +172,23 @@ class Plans:
 
     def summaries(self, limit: int | None = None) -> list[tuple[PlanRow, dict[State, int]]]:
         """All plans, the latest first, each with the number of its tasks in each state."""
-        query = sa.select(*_PLAN).order_by(plans.c.id.desc()).limit(limit)
+        query = sa.select(*_PLAN, _COUNTS).order_by(plans.c.id.desc()).limit(limit)
         with self._database.read() as connection:
-            rows = [_plan_row(row) for row in connection.execute(query)]
-            return [(row, _counts(connection, row.id)) for row in rows]
+            return [(_plan_row(row), _counts(row.counts)) for row in connection.execute(query)]
 
     def counts(self, plan_id: int) -> dict[State, int]:
         """Number of the plan's tasks in each state; all states are there."""
         with self._database.read() as connection:
-            return _counts(connection, plan_id)
+            return _counted(connection, plan_id)
+
+    def standing(self, uid: str) -> Tally:
+        """How the plan stands, without reading its tasks one by one.
+
+        :raises UnknownPlan: if there is no such plan
+        """
+        with self._database.read() as connection:
+            plan = self._get(connection, uid)
+            return Tally(plan, _counted(connection, plan.id), _last_event(connection, plan.id))
 
     def load(self, plan_id: int) -> Loaded | None:
         """Everything a leader needs, in one pass and of one moment; None if the plan is gone."""
@@ -305,13 +326,13 @@ class Plans:
 
     def in_progress(self, plan_id: int) -> _Rows:
         """Tasks that are running: ``name``, ``target`` and ``start_time`` (None until claimed)."""
-        query = (
-            sa.select(tasks.c.name, tasks.c.target, tasks.c.start_time, tasks.c.attempt)
-            .where(tasks.c.plan_id == plan_id, tasks.c.status == State.INPROGRESS)
-            .order_by(tasks.c.position)
-        )
+        query = sa.select(
+            tasks.c.name, tasks.c.target, tasks.c.start_time, tasks.c.attempt, tasks.c.position
+        ).where(tasks.c.plan_id == plan_id, tasks.c.status == State.INPROGRESS)
         with self._database.read() as connection:
-            return [dict(row) for row in connection.execute(query).mappings()]
+            rows = [dict(row) for row in connection.execute(query).mappings()]
+        # Not by the database, which would go through all tasks in that order to find these few.
+        return sorted(rows, key=lambda row: row["position"])
 
     def model(self, uid: str) -> Plan:
         """The plan as a plan file states it, with the statuses of its tasks.
@@ -379,39 +400,6 @@ class Plans:
         return self._database.write(work, "stop")
 
 
-def _batches(rows: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    batch: list[dict[str, Any]] = []
-    for row in rows:
-        batch.append(row)
-        if len(batch) == _BATCH:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
-
-
-def _task_values(plan_id: int, position: int, task: Task) -> dict[str, Any]:
-    return {
-        "plan_id": plan_id,
-        "position": position,
-        "name": task.name,
-        "type": task.type,
-        "args": task.args,
-        "kwargs": task.kwargs,
-        "target": task.target,
-        "timelimit": task.timelimit,
-        "timeout": task.timeout,
-        "retry": task.retry,
-        "retry_delay": task.retry_delay,
-        "retry_delay_max": task.retry_delay_max,
-        "on_lost": task.on_lost,
-        "type_limit": task.type_limit,
-        "resource_type": task.resource_type,
-        "weight": task.weight,
-        "status": task.status,
-    }
-
-
 def _task_of(row: Any) -> Task:
     return Task(
         name=row.name,
@@ -432,13 +420,15 @@ def _task_of(row: Any) -> Task:
     )
 
 
-def _counts(connection: Connection, plan_id: int) -> dict[State, int]:
-    query = (
-        sa.select(tasks.c.status, sa.func.count()).where(tasks.c.plan_id == plan_id).group_by(tasks.c.status)
-    )
+def _counts(found: str) -> dict[State, int]:
     counts = dict.fromkeys(State, 0)
-    counts.update({State(status): number for status, number in connection.execute(query)})
+    counts.update({_STATES[status]: number for status, number in json.loads(found).items()})
     return counts
+
+
+def _counted(connection: Connection, plan_id: int) -> dict[State, int]:
+    found = connection.execute(sa.select(_COUNTS).where(plans.c.id == plan_id)).scalar()
+    return _counts(found or "{}")
 
 
 def _last_event(connection: Connection, plan_id: int) -> int:

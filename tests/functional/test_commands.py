@@ -203,9 +203,18 @@ def test_help_and_version(shell: Shell) -> None:
 
 
 @pytest.mark.parametrize(
-    "args", [["--help"], ["--version"], ["report", "last"], ["report", "last", "--format", "json"], ["list"]]
+    ("args", "more"),
+    [
+        (["--help"], {"oslo_config", "sqlalchemy", "sqlite3", "yaml", "asyncio"}),
+        (["--version"], {"oslo_config", "sqlalchemy", "sqlite3", "yaml", "asyncio"}),
+        (["report", "last"], {"yaml"}),
+        (["report", "last", "--format", "json"], {"yaml"}),
+        (["list"], {"yaml"}),
+    ],
 )
-def test_what_only_looks_imports_no_transport(shell: Shell, args: list[str]) -> None:
+def test_what_only_looks_imports_neither_transport_nor_what_it_does_not_need(
+    shell: Shell, args: list[str], more: set[str]
+) -> None:
     assert shell.orch("create", shell.file("p.yaml", ONE_TASK)).returncode == 0
     program = f"""
 import sys
@@ -216,7 +225,7 @@ try:
 except SystemExit as stop:
     assert not stop.code, stop.code
 loaded = {{name.partition(".")[0] for name in sys.modules}}
-print("heavy:", sorted(loaded & {{"gevent", "zmq", "zerorpc"}}), file=sys.stderr)
+print("heavy:", sorted(loaded & {{"gevent", "zmq", "zerorpc", "rich", *{sorted(more)!r}}}), file=sys.stderr)
 """
     done = shell.run([sys.executable, "-c", program])
     assert done.returncode == 0, done.stderr
@@ -333,6 +342,49 @@ def test_all_mistakes_are_shown_and_nothing_is_written(shell: Shell, command: st
         f"{path}:{number}" for number in (3, 4, 5, 6, 7)
     ]
     assert not shell.database.exists()
+
+
+LARGE = "name: large\ntasks:\n" + "".join(f"- uid: t{n}\n  parameters: {{type: noop}}\n" for n in range(3000))
+
+
+@pytest.mark.parametrize(
+    ("end", "place", "said"),
+    [
+        (
+            "- uid: last\n  parameters: {type: noop}\n  after: [t2999, t3000]\n",
+            "6005:18",
+            "there is no such task",
+        ),
+        ("- uid: last\n  parameters: {type: noop, retry: -1}\n", "6004:35", "retry must be from 0"),
+        ("- uid: t2999\n  parameters: {type: noop}\n", "6003:8", "duplicate uid 't2999'"),
+        ("- uid: last\n  uid: again\n  parameters: {type: noop}\n", "6004:3", "duplicate key 'uid'"),
+        ("- uid: last\n  parameters: {type: noop\n", "6005:1", "not valid YAML"),
+        ("- uid: last\n  parameters: &x {type: noop}\n- *x\n", "6005:3", "aliases (*x) are not taken"),
+    ],
+)
+def test_a_mistake_at_the_end_of_a_large_plan_is_shown_with_its_place(
+    shell: Shell, end: str, place: str, said: str
+) -> None:
+    path = shell.file("large.yaml", LARGE + end)
+    done = shell.orch("create", path)
+    assert done.returncode == 2
+    first, last = done.stderr.splitlines()
+    assert first.startswith(f"{path}:{place}: ")
+    assert said in first
+    assert last == "1 mistake; nothing was written"
+    assert not shell.database.exists()
+
+
+def test_a_large_plan_is_listed_and_reported_whole(shell: Shell) -> None:
+    uid = shell.orch("create", shell.file("large.yaml", LARGE)).stdout.strip()
+    (listed,) = shell.plans()
+    assert (listed["uid"], listed["counts"]["PENDING"]) == (uid, 3000)
+    names = [f"t{n}" for n in range(3000)]
+    assert [task["name"] for task in shell.report()["tasks"]] == names
+    _, title, *lines, last = shell.orch("report", "last").stdout.splitlines()
+    assert title.split() == ["State", "Task"]
+    assert [line.split() for line in lines] == [["PENDING", name] for name in names]
+    assert last == "3000 tasks: 3000 PENDING"
 
 
 def test_a_uid_that_exists_is_refused(shell: Shell) -> None:

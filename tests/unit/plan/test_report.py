@@ -30,6 +30,26 @@ def outcome(name: str = "a", status: State = State.SUCCESS, **fields: Any) -> Ou
 
 # -- as data -----------------------------------------------------------------------
 
+anything = st.none() | st.text()
+times = st.none() | st.floats(allow_nan=False, allow_infinity=False)
+
+
+@given(
+    name=st.text(min_size=1),
+    status=st.sampled_from(State),
+    attempt=st.integers(0, 2**63 - 1),
+    type=st.text(min_size=1),
+    target=anything,
+    errmsg=anything,
+    output=anything,
+    start_time=times,
+    end_time=times,
+)
+def test_a_task_that_is_written_directly_is_what_json_writes(**fields: Any) -> None:
+    made = outcome(**fields)
+    (task,) = report.as_dict("p:1", "p", PlanStatus.FAILED, [made])["tasks"]
+    assert report.task_as_json(made) == json.dumps(task, allow_nan=False)
+
 
 def test_the_report_has_every_member_that_is_documented() -> None:
     tasks = [

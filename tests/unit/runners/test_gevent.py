@@ -72,6 +72,29 @@ def test_nothing_to_run_is_no_error():
     assert run() is None
 
 
+def test_it_says_once_when_all_take_calls(caplog):
+    notes: list[str] = []
+    first, second = Part("first", notes=notes), Part("second", notes=notes)
+    first.taking = False
+    caplog.set_level("INFO", logger=runner.__name__)
+    running = gevent.spawn(run, first, second)
+
+    def ready():
+        return [r.getMessage() for r in caplog.records if r.getMessage().startswith("ready")]
+
+    while len(notes) < 2:
+        gevent.sleep(0)
+    assert ready() == []
+    first.taking = True
+    with gevent.Timeout(10, AssertionError("it is not said")):
+        while not ready():
+            gevent.sleep(0.001)
+    first.asked.set()
+    second.asked.set()
+    running.get()
+    assert ready() == ["ready: first, second"]
+
+
 def test_a_failure_stops_the_others_in_order_and_is_raised():
     notes: list[str] = []
     error = ValueError("broken")
