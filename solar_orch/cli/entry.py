@@ -10,12 +10,17 @@ import gc
 import sys
 
 
+#: Seconds after which a thread that runs Python gives way to another that wants to; the default is 0.005.
+_SWITCH_INTERVAL = 0.0005
+
+
 def worker() -> None:
     """``solar-worker``: does not return."""
     gc.disable()
     from gevent import monkey
 
     monkey.patch_all()
+    _share_python_fairly()
 
     from solar_orch.cli.worker import leave, main
 
@@ -29,7 +34,13 @@ def orch() -> None:
         from gevent import monkey
 
         monkey.patch_all()
+        _share_python_fairly()
 
     from solar_orch.cli.orch import orch as group
 
     group(prog_name="solar-orch")
+
+
+def _share_python_fairly() -> None:
+    """Let the thread that commits have its turn sooner: it asks for Python's lock after each statement."""
+    sys.setswitchinterval(_SWITCH_INTERVAL)

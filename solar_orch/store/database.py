@@ -110,13 +110,20 @@ class Database:
         return result
 
     def write_many(
-        self, many: Many[Item, T], item: Item, point: str | None = None, *, patience: float = PATIENCE
+        self,
+        many: Many[Item, T],
+        item: Item,
+        point: str | None = None,
+        *,
+        patience: float = PATIENCE,
+        lazy: bool = False,
     ) -> T:
         """As :meth:`write`, for one item among those that others write at the same time.
 
         :param many: a function of a module: items that are given with the same one go to it together
+        :param lazy: whether it may wait a little for others to be committed with
         """
-        result: T = self._written(many, item, point, patience)
+        result: T = self._written(many, item, point, patience, lazy)
         return result
 
     def engine(self) -> Engine:
@@ -134,7 +141,14 @@ class Database:
         if self._grouped:
             self._group().close()
 
-    def _written(self, function: Callable[..., Any], item: Any, point: str | None, patience: float) -> Any:
+    def _written(
+        self,
+        function: Callable[..., Any],
+        item: Any,
+        point: str | None,
+        patience: float,
+        lazy: bool = False,
+    ) -> Any:
         deadline = time.monotonic() + patience
         if point is not None:
             faults.hit(f"{point}.before")
@@ -142,7 +156,7 @@ class Database:
             if not self._opened:
                 self.engine()
                 self._opened = True
-            result = self._group().write(function, item, deadline)
+            result = self._group().write(function, item, deadline, lazy=lazy)
         else:
             work = function if item is None else lambda connection: function(connection, [item])[0]
             with self._marks.take() as mark:

@@ -35,6 +35,8 @@ BACKOFF = (0.0002, 0.25)
 _GROWTH = 1.5
 #: Seconds without work after which the thread ends, and its connection is closed.
 IDLE = 30.0
+#: Seconds for which what is in no hurry waits for something that is.
+LAZINESS = 0.005
 #: Seconds that closing may take.
 CLOSE_TIMEOUT = 5.0
 #: Changes in one transaction, so that other processes get their turn.
@@ -60,13 +62,17 @@ class _Undecided(Exception):  # noqa: N818 - becomes an answer
 class _Change:
     """Something to be written, and the greenlet that waits for it."""
 
-    __slots__ = ("deadline", "error", "function", "item", "result", "returns", "waiter")
+    __slots__ = ("deadline", "error", "function", "item", "lazy", "result", "returns", "waiter")
 
-    def __init__(self, function: Callable[..., Any], item: Any, deadline: float, returns: _Returns) -> None:
+    def __init__(
+        self, function: Callable[..., Any], item: Any, deadline: float, lazy: bool, returns: _Returns
+    ) -> None:
         self.function = function
         #: None if the function takes the connection only.
         self.item = item
         self.deadline = deadline
+        #: Whether it may wait a little for others with which it is committed.
+        self.lazy = lazy
         self.returns = returns
         self.waiter: Any = Waiter()
         self.result: Any = None
@@ -133,16 +139,17 @@ class Group:
 
     # -- in greenlets ------------------------------------------------------------
 
-    def write(self, function: Callable[..., Any], item: Any, deadline: float) -> Any:
+    def write(self, function: Callable[..., Any], item: Any, deadline: float, *, lazy: bool = False) -> Any:
         """Have a change committed; blocks the calling greenlet until it is durable.
 
         :param function: ``function(connection)``, or with an item ``function(connection, items)``
         :param deadline: by the monotonic clock; until then it is tried
+        :param lazy: whether it may wait for ``LAZINESS`` seconds for others to be committed with
         :raises DatabaseRefused: when there is something else at the URL
         :raises DatabaseUnavailable: when it stays locked, full, read-only or away
         """
         returns = self._returns_to(gevent.get_hub())
-        change = _Change(function, item, deadline, returns)
+        change = _Change(function, item, deadline, lazy, returns)
         self._put(change)
         return returns.wait(change)
 
@@ -198,6 +205,7 @@ class Group:
                 if self._queue:
                     self._wake_thread()
             if changes:
+                self._wait_for_others(changes)
                 with _no_collection():
                     self._commit_in_time(changes)
 
@@ -207,6 +215,15 @@ class Group:
         self._running = self._closing = False
         if self._closed.locked():
             self._closed.release()
+
+    def _wait_for_others(self, changes: list[_Change]) -> None:
+        """If none of these is in a hurry, wait for one that is, though not for long."""
+        until = _monotonic() + LAZINESS
+        while all(change.lazy for change in changes) and not self._closing:
+            if not self._wake.acquire(timeout=max(0.0, until - _monotonic())):
+                return
+            with self._lock:
+                changes += self._take()
 
     def _take(self) -> list[_Change]:
         return [self._queue.popleft() for _ in range(min(len(self._queue), _MOST))]

@@ -82,7 +82,7 @@ class Log:
         """
         entered = 0
         while self._is_behind():
-            read, outcomes = self._database.write_many(_enter_for_all, True, "log")
+            read, outcomes = self._database.write_many(_enter_for_all, True, "log", lazy=True)
             entered += outcomes
             if read < _BATCH:
                 break
