@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from solar_orch.cli.collector import collect_from_now_on
 from solar_orch.plan.report import can_go_on
-from solar_orch.states import PlanStatus, State
+from solar_orch.states import PlanStatus
 
 if TYPE_CHECKING:
     from solar_orch.store import Store
@@ -57,4 +57,4 @@ def is_over(store: Store, uid: str) -> bool:
 def _could_go_on(store: Store, plan_id: int) -> bool:
     """Whether the plan, if it were run, had anything to do: a file may say that all is done."""
     loaded = store.plans.load(plan_id)
-    return loaded is not None and can_go_on([State(task.status) for task in loaded.tasks], loaded.edges)
+    return loaded is not None and can_go_on([task.status for task in loaded.graph.tasks], loaded.graph.edges)

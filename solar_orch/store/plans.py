@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +16,9 @@ from solar_orch.errors import PlanExists, UnknownPlan
 from solar_orch.plan.model import OnLost, Plan, Task
 from solar_orch.plan.report import Outcome
 from solar_orch.states import DISPATCHABLE, PlanStatus, State
-from solar_orch.store.database import Database, db_now
+from solar_orch.store.database import Database
 from solar_orch.store.instance import instance
+from solar_orch.store.loading import Graph, load
 from solar_orch.store.making import insert_plan
 from solar_orch.store.schema import edges, events, plans, tasks
 from solar_orch.store.transitions import transition
@@ -44,36 +45,11 @@ class PlanRow:
 
 
 @dataclass(frozen=True, slots=True)
-class TaskState:
-    """What a leader needs of a task to go on with a plan."""
-
-    position: int
-    name: str
-    status: State
-    attempt: int
-    claimed: bool
-    weight: float
-    target: str | None
-    limited_type: str
-    type_limit: int | None
-    timeout: float | None
-    retry_delay: float
-    retry_delay_max: float | None
-    failures: int
-    #: Seconds since the attempt in progress was dispatched, by the database's clock; else None.
-    dispatched_for: float | None
-    #: Seconds since the last attempt ended, by the database's clock; else None.
-    ended_for: float | None
-
-
-@dataclass(frozen=True, slots=True)
 class Loaded:
     """A plan as it stood when `last_event` was the latest of its events."""
 
     plan: PlanRow
-    tasks: list[TaskState]
-    #: (child, parent) positions.
-    edges: list[tuple[int, int]]
+    graph: Graph
     last_event: int
 
 
@@ -190,43 +166,17 @@ class Plans:
             plan = self._get(connection, uid)
             return Tally(plan, _counted(connection, plan.id), _last_event(connection, plan.id))
 
-    def load(self, plan_id: int) -> Loaded | None:
-        """Everything a leader needs, in one pass and of one moment; None if the plan is gone."""
-        query = (
-            sa.select(
-                tasks.c.position,
-                tasks.c.name,
-                tasks.c.status,
-                tasks.c.attempt,
-                tasks.c.worker.is_not(None),
-                tasks.c.weight,
-                tasks.c.target,
-                sa.func.coalesce(tasks.c.resource_type, tasks.c.type),
-                tasks.c.type_limit,
-                tasks.c.timeout,
-                tasks.c.retry_delay,
-                tasks.c.retry_delay_max,
-                tasks.c.failures,
-                db_now() - tasks.c.dispatched_at,
-                db_now() - tasks.c.end_time,
-            )
-            .where(tasks.c.plan_id == plan_id)
-            .order_by(tasks.c.position)
-        )
+    def load(self, plan_id: int, pause: Callable[[], object] = lambda: None) -> Loaded | None:
+        """Everything a leader needs, in one pass and of one moment; None if the plan is gone.
+
+        :param pause: is called between steps, so that others may run meanwhile
+        """
         with self._database.read() as connection:
             row = connection.execute(sa.select(*_PLAN).where(plans.c.id == plan_id)).one_or_none()
             if row is None:
                 return None
-            states = [
-                TaskState(r[0], r[1], State(r[2]), r[3], bool(r[4]), *r[5:])
-                for r in connection.execute(query)
-            ]
-            links = connection.execute(
-                sa.select(edges.c.child, edges.c.parent).where(edges.c.plan_id == plan_id)
-            )
-            return Loaded(
-                _plan_row(row), states, [(c, p) for c, p in links], _last_event(connection, plan_id)
-            )
+            graph = load(connection, plan_id, pause)
+            return Loaded(_plan_row(row), graph, _last_event(connection, plan_id))
 
     def want(self, uid: str) -> PlanRow:
         """Record that the plan is to run; durable when this returns.

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from solar_orch.states import State
-from solar_orch.store.plans import TaskState
+from solar_orch.store.loading import TaskState
 
 #: States in which it matters for how long a task has been so.
 _AGEING = frozenset({State.INPROGRESS, State.ERROR_RETRY})
@@ -48,7 +47,7 @@ class Ages:
             age = min(age, now - self._looked)
         age = max(age, 0.0)
         self._since[task.position] = (task.attempt, task.status, now - age)
-        return replace(task, dispatched_for=age, ended_for=age)
+        return task._replace(dispatched_for=age, ended_for=age)
 
 
 def _age(task: TaskState) -> float | None:

@@ -6,6 +6,8 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import gevent
+
 from solar_orch.config import GROUP
 from solar_orch.errors import ExecutionTimeout
 from solar_orch.plan.progress import CheckClaim, Dispatch, Expire, Finish, Progress
@@ -108,18 +110,19 @@ class Leader:
         self._store.leases.release(self.plan_id, self.epoch)
 
     def _load(self, now: float) -> bool:
-        loaded = self._store.plans.load(self.plan_id)
+        loaded = self._store.plans.load(self.plan_id, _give_way)
         if loaded is None:
             return False
+        _give_way()
         self._machine = Progress(
-            self._ages.corrected(loaded.tasks, now),
-            loaded.edges,
+            self._ages.corrected(loaded.graph.tasks, now),
+            loaded.graph.edges,
             max_inprogress=self._conf.max_inprogress,
             target_limit=self._conf.target_limit,
             resend_interval=self._conf.resend_interval,
             now=now,
         )
-        self._names = [task.name for task in loaded.tasks]
+        self._names = [task.name for task in loaded.graph.tasks]
         self._wanted = loaded.plan.wanted
         self.revision = loaded.plan.revision
         self._cursor = loaded.last_event
@@ -202,3 +205,8 @@ class Leader:
             "target": attempt.target,
         }
         self._send(attempt.type, ctxt, *attempt.args, **attempt.kwargs)
+
+
+def _give_way() -> None:
+    """Let other greenlets have their turn: a large plan takes its time."""
+    gevent.sleep(0)

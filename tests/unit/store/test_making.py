@@ -70,8 +70,8 @@ def test_more_rows_than_are_sent_at_once(store: Store) -> None:
     loaded = store.plans.load(store.plans.get(uid).id)
     assert loaded is not None
     positions = {task.name: position for position, task in enumerate(plan.tasks)}
-    assert [task.name for task in loaded.tasks] == list(positions)
-    assert set(loaded.edges) == {
+    assert [task.name for task in loaded.graph.tasks] == list(positions)
+    assert set(loaded.graph.edges) == {
         (positions[task.name], positions[name]) for task in plan.tasks for name in task.after
     }
 
