@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from benchmarks.subjects.base import Subject, Unavailable
+from benchmarks.subjects.celery import CELERY
+from benchmarks.subjects.dask import DASK
+from benchmarks.subjects.dbos import DBOS
 from benchmarks.subjects.floor import FLOOR, FLOOR_100
 from benchmarks.subjects.solar import ONE_PROCESS, THREE_PROCESSES
+from benchmarks.subjects.taskflow import TASKFLOW
 
-SUBJECTS: dict[str, Subject] = {
-    subject.name: subject for subject in (ONE_PROCESS, FLOOR, THREE_PROCESSES, FLOOR_100)
-}
+_ALL = (ONE_PROCESS, FLOOR, THREE_PROCESSES, FLOOR_100, DASK, DBOS, CELERY, TASKFLOW)
+
+SUBJECTS: dict[str, Subject] = {subject.name: subject for subject in _ALL}
 
 __all__ = ["SUBJECTS", "Subject", "Unavailable"]
