@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import publish, tables
-from benchmarks.extras import EXTRAS
+from benchmarks.extras import EXTRAS, run_extras
 from benchmarks.results import Results, machine
 from benchmarks.schedule import prepare, run_all
 from benchmarks.subjects import SUBJECTS
@@ -45,9 +45,7 @@ def _measure(options: argparse.Namespace) -> Results:
     workloads = [workload for name, workload in WORKLOADS.items() if name in options.only]
     run_all(subjects, workloads, options.rounds, options.limit, results)
     if "solar" in options.subjects:
-        for name, extra in EXTRAS.items():
-            if name in options.only:
-                extra(results, options.rounds, options.limit)
+        run_extras([name for name in EXTRAS if name in options.only], results, options.rounds, options.limit)
     return results
 
 

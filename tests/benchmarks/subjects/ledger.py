@@ -38,9 +38,13 @@ class Ledger:
         """When the last attempt ended, in Unix seconds."""
         return float(self._one("SELECT coalesce(max(at), 0) FROM events WHERE new = ?", State.SUCCESS))
 
-    def first_end_after(self, at: float) -> float | None:
-        """When the first attempt ended after `at`, in Unix seconds; None if none has."""
-        found = self._one("SELECT min(at) FROM events WHERE new = ? AND at > ?", State.SUCCESS, at)
+    def last_event(self) -> int:
+        """The number of the latest event."""
+        return int(self._one("SELECT coalesce(max(id), 0) FROM events"))
+
+    def first_end_after(self, event: int) -> float | None:
+        """When the first attempt ended that did so after this event, in Unix seconds; None if none has."""
+        found = self._one("SELECT min(at) FROM events WHERE id > ? AND new = ?", event, State.SUCCESS)
         return None if found is None else float(found)
 
     def problem(self, size: int) -> str | None:

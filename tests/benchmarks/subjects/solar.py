@@ -51,9 +51,8 @@ class Solar:
                 try:
                     ended = wait_for_end(ledger, workload.size, limit)
                     problem = ledger.problem(workload.size)
-                except Late:
-                    ended, late = time.time(), True
-                    problem = f"{ledger.ended()} of {workload.size} tasks in {limit:g} s"
+                except Late as error:
+                    ended, problem, late = time.time(), str(error), True
                 ledger.close()
             return Run(
                 workload.name,
@@ -113,6 +112,6 @@ def wait_for_end(ledger: Ledger, size: int, limit: float) -> float:
     for over in (ledger.is_over, lambda: ledger.logged() >= size):
         while not over():
             if time.monotonic() > deadline:
-                raise Late
+                raise Late(f"{ledger.ended()} of {size} tasks ended in {limit:g} s")
             time.sleep(_LOOK)
     return max(time.time() - _LOOK / 2, ledger.last_end())
