@@ -76,6 +76,12 @@ def _rates() -> list[Bar]:
     for workload, times in (("layers", 4.0), ("fan", 4.0), ("chain", 3.0)):
         bars += [
             Bar(f"{workload}, one process / floor", _ratio(workload, "solar", "floor"), 0.6, True),
+            Bar(
+                f"{workload}, one process / floor with the promises",
+                _ratio(workload, "solar", "contract"),
+                0.6,
+                True,
+            ),
             Bar(f"{workload}, one process / Dask", _ratio(workload, "solar", "dask"), times, True),
         ]
     bars += [

@@ -11,10 +11,23 @@ from benchmarks.workloads import WORKLOADS
 
 Rows = list[list[str]]
 
+#: Subjects against which all are held.
+_OTHERS = ("floor", "contract", "dask")
+
 
 def rates(results: Results) -> Rows:
     """Each workload and subject: tasks in a second, against the floor and Dask, and memory."""
-    rows = [["Workload", "Subject", "Tasks/s", "(least-most)", "Rounds", "/ floor", "/ Dask", "Peak, MiB"]]
+    rows = [
+        [
+            "Workload",
+            "Subject",
+            "Tasks/s",
+            "(least-most)",
+            "Rounds",
+            *(f"/ {other}" for other in _OTHERS),
+            "Peak, MiB",
+        ]
+    ]
     for workload in WORKLOADS:
         for subject, about in results.subjects.items():
             if runs := results.of(workload, subject):
@@ -26,13 +39,18 @@ def _rate_cells(results: Results, runs: Sequence[Run]) -> list[str]:
     workload, subject = runs[0].workload, runs[0].subject
     rate, memory = results.rate(workload, subject), results.memory(workload, subject)
     if rate is None or memory is None:
-        return [f"not done: {_shortened(runs[-1].problem or '')}", "", str(len(runs)), "", "", ""]
+        return [
+            f"not done: {_shortened(runs[-1].problem or '')}",
+            "",
+            str(len(runs)),
+            *([""] * len(_OTHERS)),
+            "",
+        ]
     return [
         f"{rate.median:,.0f}",
         f"{rate.least:,.0f}-{rate.most:,.0f}",
         str(len(rate.values)),
-        _ratio(rate, results.rate(workload, "floor")),
-        _ratio(rate, results.rate(workload, "dask")),
+        *(_ratio(rate, results.rate(workload, other)) for other in _OTHERS),
         f"{memory.median:,.0f}",
     ]
 

@@ -1,16 +1,17 @@
-"""The yardstick, see programs/run_floor.py."""
+"""The yardsticks: programs of this project's own, with nothing between ZeroMQ and SQLite."""
 
 from __future__ import annotations
 
 from benchmarks.subjects.program import Program
 
-FLOOR = Program("floor", "floor: pyzmq, msgpack, SQLite", "all", "run_floor.py", rounds=99)
+FLOOR = Program("floor", "floor: two commits a round", "all", "run_floor.py", rounds=99)
+
 #: With as many tasks in progress at once as solar_orch has by default.
-FLOOR_100 = Program(
-    "floor100",
-    "floor, 100 tasks in progress",
+CONTRACT = Program(
+    "contract",
+    "floor with the promises for each task, 100 in progress",
     "all",
-    "run_floor.py",
+    "run_contract.py",
     rounds=99,
     options={"window": 100},
 )
