@@ -11,7 +11,7 @@ from pathlib import Path
 from benchmarks import publish, tables
 from benchmarks.extras import EXTRAS, run_extras
 from benchmarks.results import Results, machine
-from benchmarks.schedule import prepare, run_all
+from benchmarks.schedule import Schedule, prepare
 from benchmarks.subjects import SUBJECTS
 from benchmarks.workloads import WORKLOADS
 
@@ -42,10 +42,15 @@ def main(argv: Sequence[str]) -> int:
 def _measure(options: argparse.Namespace) -> Results:
     results = Results(machine=machine())
     subjects = prepare([SUBJECTS[name] for name in options.subjects], results)
+    # What is installed at the first time is not counted.
+    deadline = time.monotonic() + options.minutes * 60
     workloads = [workload for name, workload in WORKLOADS.items() if name in options.only]
-    run_all(subjects, workloads, options.rounds, options.limit, results)
+    schedule = Schedule(subjects, workloads, options.limit, deadline, results)
+    # So that there is one of everything, however much time is left for more.
+    schedule.run([1])
     if "solar" in options.subjects:
         run_extras([name for name in EXTRAS if name in options.only], results, options.rounds, options.limit)
+    schedule.run(range(2, options.rounds + 1))
     return results
 
 
@@ -54,7 +59,10 @@ def _options(argv: Sequence[str]) -> argparse.Namespace:
     measured = [*WORKLOADS, *EXTRAS]
     parser.add_argument("--only", type=_names(measured), default=measured, help=", ".join(measured))
     parser.add_argument("--subjects", type=_names(SUBJECTS), default=list(SUBJECTS), help=", ".join(SUBJECTS))
-    parser.add_argument("--rounds", type=int, default=3, help="of the fast subjects; the others have fewer")
+    parser.add_argument("--rounds", type=int, default=5, help="of the fast subjects; the others have fewer")
+    parser.add_argument(
+        "--minutes", type=float, default=8.5, help="after which no run of a further round is begun"
+    )
     parser.add_argument("--limit", type=float, default=90.0, help="seconds after which a run is given up")
     parser.add_argument(
         "--json", type=Path, default=Path("bench.json"), help="file for all that was measured"

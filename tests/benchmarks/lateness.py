@@ -12,7 +12,7 @@ from faults.packages import install
 from benchmarks import probe
 from benchmarks.results import Results
 from benchmarks.subjects.ledger import Ledger
-from benchmarks.subjects.solar import create, fresh_site, wait_for_end, want
+from benchmarks.subjects.solar import create, fresh_site, wait_for_end, wanted
 from benchmarks.workloads import LAYERS
 
 
@@ -41,8 +41,8 @@ def _lateness(limit: float) -> list[float]:
         worker = site.worker()
         ledger = Ledger(site.database)
         began = time.time()
-        want(site, uids)
-        ended = wait_for_end(ledger, LAYERS.size, limit)
+        with wanted(site, uids):
+            ended = wait_for_end(ledger, LAYERS.size, limit)
         ledger.close()
         worker.stop()
         return [late for at, late in json.loads(seen.read_text()) if began <= at <= ended]

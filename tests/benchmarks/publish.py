@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from benchmarks import tables
 from benchmarks.results import Results
 
 #: What the page includes.
 PAGES = Path(__file__).parents[2] / "docs" / "performance"
+
+#: The load above which figures say little.
+_BUSY = 0.7
 
 _SHOWN = ("chain", "fan", "layers")
 
@@ -25,7 +29,19 @@ def docs(results: Results) -> None:
         ("bars", "What is asked for", tables.bars),
     ):
         (PAGES / f"{name}.inc").write_text(tables.as_rst(table(results), title))
+    _warn_of_load(results)
     plot(results, PAGES / "rates.svg")
+
+
+def _warn_of_load(results: Results) -> None:
+    """Say so on the page if others were at work on the machine before the first run."""
+    load = results.machine["load before"]
+    if float(load) > _BUSY:
+        page = PAGES / "machine.inc"
+        page.write_text(
+            page.read_text() + f"\n.. warning:: The machine was busy with other things (load {load}): "
+            "all rates are too low, and only those of one row's neighbours can be compared.\n"
+        )
 
 
 def plot(results: Results, path: Path) -> None:
@@ -51,7 +67,7 @@ def plot(results: Results, path: Path) -> None:
     pyplot.close(figure)
 
 
-def _draw(results: Results, workload: str, axis: object) -> None:
+def _draw(results: Results, workload: str, axis: Any) -> None:
     found = [
         (subject, rate)
         for subject in results.subjects
@@ -66,8 +82,8 @@ def _draw(results: Results, workload: str, axis: object) -> None:
         [rate.most - rate.median for _, rate in found],
     ]
     colours = ["#c2552d" if name.startswith("solar") else "#7a8793" for name in names]
-    axis.barh(names, medians, xerr=errors, color=colours, log=True)  # type: ignore[attr-defined]
-    axis.invert_yaxis()  # type: ignore[attr-defined]
-    axis.set_title(f"{workload}, tasks/s")  # type: ignore[attr-defined]
+    axis.barh(names, medians, xerr=errors, color=colours, log=True)
+    axis.invert_yaxis()
+    axis.set_title(f"{workload}, tasks/s")
     for number, median in enumerate(medians):
-        axis.text(median, number, f" {median:,.0f}", va="center", fontsize=8)  # type: ignore[attr-defined]
+        axis.text(median, number, f" {median:,.0f}", va="center", fontsize=8)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from benchmarks.measure import Late
 from benchmarks.results import Results
 from benchmarks.subjects.ledger import Ledger
-from benchmarks.subjects.solar import create, fresh_site, wait_for_end, want
+from benchmarks.subjects.solar import create, fresh_site, wait_for_end, wanted
 from benchmarks.workloads import LARGE
 
 _LOOK = 0.02
@@ -20,8 +20,8 @@ def restart(results: Results, rounds: int, limit: float) -> None:
         uids = create(site, LARGE.graphs)
         worker = site.worker()
         ledger = Ledger(site.database)
-        want(site, uids)
-        _wait(lambda: ledger.logged() >= LARGE.size / 2, limit)
+        with wanted(site, uids):
+            _wait(lambda: ledger.logged() >= LARGE.size / 2, limit)
         worker.kill()
         before, done = ledger.last_event(), ledger.ended()
         began = time.time()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
 
 from benchmarks.measure import Run
 from benchmarks.results import Results
@@ -23,30 +24,54 @@ def prepare(subjects: Sequence[Subject], results: Results) -> list[Subject]:
     return able
 
 
-def run_all(
-    subjects: Sequence[Subject], workloads: Sequence[Workload], rounds: int, limit: float, results: Results
-) -> None:
-    """Run each workload with each subject; print each run as it is done."""
-    late: set[tuple[str, str]] = set()
-    for turn, subject, workload in _turns(subjects, workloads, rounds):
-        # What is far too slow would only be so again.
-        if (subject.name, workload.name) not in late:
-            run = subject.run(workload, turn, limit)
-            results.runs.append(run)
-            _say(run)
-            if run.late:
-                late.add((subject.name, workload.name))
+class Schedule:
+    """The turns of all subjects in all workloads.
 
+    :param limit: seconds after which one run is given up
+    :param deadline: by ``time.monotonic()``; no round but the first begins a run after it
+    """
 
-def _turns(
-    subjects: Sequence[Subject], workloads: Sequence[Workload], rounds: int
-) -> Iterator[tuple[int, Subject, Workload]]:
-    for turn in range(1, rounds + 1):
-        for workload in workloads:
-            for subject in subjects:
+    def __init__(
+        self,
+        subjects: Sequence[Subject],
+        workloads: Sequence[Workload],
+        limit: float,
+        deadline: float,
+        results: Results,
+    ) -> None:
+        self._subjects = subjects
+        self._workloads = workloads
+        self._limit = limit
+        self._deadline = deadline
+        self._results = results
+        self._late: set[tuple[str, str]] = set()
+
+    def run(self, rounds: Iterable[int]) -> None:
+        """Run each workload with each subject in each of these rounds; print each run as it is done."""
+        for turn in rounds:
+            for subject, workload in self._turns(turn):
+                if turn > 1 and time.monotonic() > self._deadline:
+                    print(f"no time is left for more of round {turn}", flush=True)
+                    return
+                self._run_one(turn, subject, workload)
+
+    def _turns(self, turn: int) -> Iterator[tuple[Subject, Workload]]:
+        for workload in self._workloads:
+            for subject in self._subjects:
                 size = subject.size_of(workload)
                 if size is not None and turn <= min(subject.rounds, workload.rounds):
-                    yield turn, subject, size
+                    yield subject, size
+
+    def _run_one(self, turn: int, subject: Subject, workload: Workload) -> None:
+        which = (subject.name, workload.name)
+        if which in self._late:
+            # What is far too slow would only be so again.
+            return
+        run = subject.run(workload, turn, self._limit)
+        self._results.runs.append(run)
+        _say(run)
+        if run.late:
+            self._late.add(which)
 
 
 def _say(run: Run) -> None:

@@ -44,15 +44,10 @@ class Solar:
             with Peaks().watching() as peaks:
                 for process in self.start(site):
                     peaks.watch(process.pid)
-                problem, late = None, False
                 ledger = Ledger(site.database)
                 began = time.time()
-                want(site, uids)
-                try:
-                    ended = wait_for_end(ledger, workload.size, limit)
-                    problem = ledger.problem(workload.size)
-                except Late as error:
-                    ended, problem, late = time.time(), str(error), True
+                with wanted(site, uids):
+                    ended, problem, late = _follow(ledger, workload.size, limit)
                 ledger.close()
             return Run(
                 workload.name,
@@ -79,6 +74,15 @@ THREE_PROCESSES = Solar(
 )
 
 
+def _follow(ledger: Ledger, size: int, limit: float) -> tuple[float, str | None, bool]:
+    """When all was done, in Unix seconds; what was wrong; whether that is only that it took too long."""
+    try:
+        ended = wait_for_end(ledger, size, limit)
+    except Late as error:
+        return time.time(), str(error), True
+    return ended, ledger.problem(size), False
+
+
 @contextlib.contextmanager
 def fresh_site() -> Iterator[Site]:
     """A site with the options that are the default, unlike those of the tests."""
@@ -94,13 +98,18 @@ def create(site: Site, graphs: Sequence[Parents]) -> list[str]:
     return [site.store.plans.create(parse(json.dumps(plan(parents)))) for parents in graphs]
 
 
-def want(site: Site, uids: Sequence[str]) -> None:
-    """Record that these plans are to run, and hint so, as ``run-once`` does for one."""
+@contextlib.contextmanager
+def wanted(site: Site, uids: Sequence[str]) -> Iterator[None]:
+    """Record that these plans are to run, and hint so, as ``run-once`` does for one; then all waits for them."""
     client = make_client(site.conf, "scheduler")
     for uid in uids:
         site.store.plans.want(uid)
         client.next({"plan_uid": uid}, uid)
-    client.close(1.0)
+    try:
+        yield
+    finally:
+        # Not before, since it may take a while.
+        client.close(1.0)
 
 
 def wait_for_end(ledger: Ledger, size: int, limit: float) -> float:
