@@ -68,7 +68,7 @@ def _growth(results: Results) -> float | None:
 
 def _memory_of_large(results: Results) -> float | None:
     memory = results.memory("large", "solar")
-    return memory.most if memory else None
+    return memory.most * 1024**2 / 1e6 if memory else None
 
 
 def _rates() -> list[Bar]:
@@ -94,7 +94,7 @@ def _rates() -> list[Bar]:
 BARS = [
     *_rates(),
     Bar("time per task, layers of 100,000 / of 1,000", _growth, 1.3),
-    Bar("peak memory with 100,000 tasks, MiB", _memory_of_large, 400.0 * 1e6 / 1024**2),
+    Bar("peak memory with 100,000 tasks, MB", _memory_of_large, 400.0),
     Bar("create of 100,000 from YAML, s", _figure("create_yaml"), 12.0),
     Bar("create of 100,000 from JSON, s", _figure("create_json"), 5.0),
     Bar("report of 1,000 as JSON, s", _figure("report"), 0.4),

@@ -20,7 +20,7 @@ def lateness(results: Results, rounds: int, limit: float) -> None:
     """Look at a timer within the worker while it runs the layers."""
     for _ in range(min(rounds, 2)):
         late = _lateness(limit)
-        hundredths = statistics.quantiles(late, n=100)
+        hundredths = statistics.quantiles(late, n=100, method="inclusive")
         results.note("lateness_p50", hundredths[49] * 1000)
         results.note("lateness_p99", hundredths[98] * 1000)
         results.note("lateness_max", max(late) * 1000)

@@ -3,8 +3,8 @@
 Of each task there are a message that carries a call with its context, a claim
 that is made before the call, both of its events, a message back, and an entry
 in the log that is read from the events.  What can be committed together is:
-that makes four commits of at most ``window`` tasks, which is how many may be
-in progress at once.
+that makes four commits of as many tasks as may be in progress at once,
+``window`` for each plan.
 """
 
 from __future__ import annotations
@@ -194,11 +194,12 @@ def run(asked: Request) -> tuple[float, Kept]:
     kept = Kept(asked.directory / "contract.db")
     names = kept.create(asked.plans)
     calls, hints = Wire(asked.directory / "calls.sock"), Wire(asked.directory / "hints.sock")
+    window = asked.options["window"] * len(asked.plans)
     began = time.perf_counter()
     graph = Graph(asked.plans)
     ready = deque(graph.roots())
     while ready:
-        now = list(islice(ready, asked.options["window"]))
+        now = list(islice(ready, window))
         for _ in now:
             ready.popleft()
         _dispatch(kept, calls, [(task, names[task], 1) for task in now])

@@ -6,10 +6,10 @@ from benchmarks.subjects.program import Program
 
 FLOOR = Program("floor", "floor: two commits a round", "all", "run_floor.py", rounds=99)
 
-#: With as many tasks in progress at once as solar_orch has by default.
+#: With as many tasks of a plan in progress at once as solar_orch has by default.
 CONTRACT = Program(
     "contract",
-    "floor with the promises for each task, 100 in progress",
+    "floor with the promises for each task",
     "all",
     "run_contract.py",
     rounds=99,
