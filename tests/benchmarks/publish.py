@@ -84,6 +84,8 @@ def _draw(results: Results, workload: str, axis: Any) -> None:
     colours = ["#c2552d" if name.startswith("solar") else "#7a8793" for name in names]
     axis.barh(names, medians, xerr=errors, color=colours, log=True)
     axis.invert_yaxis()
+    # From one on, so that lengths can be compared; with room for the figures beside the bars.
+    axis.set_xlim(1, max(medians) * 8)
     axis.set_title(f"{workload}, tasks/s")
     for number, median in enumerate(medians):
         axis.text(median, number, f" {median:,.0f}", va="center", fontsize=8)

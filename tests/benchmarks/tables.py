@@ -85,9 +85,11 @@ def bars(results: Results) -> Rows:
 
 def subjects(results: Results) -> Rows:
     """Who took part."""
-    rows = [["Subject", "What it keeps", "Versions"]]
-    for about in results.subjects.values():
-        rows.append([about.title, about.durable, about.versions or f"not run: {_shortened(about.missing)}"])
+    rows = [["Name", "Subject", "What survives a crash", "Versions"]]
+    for name, about in results.subjects.items():
+        rows.append(
+            [name, about.title, about.durable, about.versions or f"not run: {_shortened(about.missing)}"]
+        )
     return rows
 
 
@@ -109,6 +111,8 @@ def as_text(rows: Rows) -> str:
 
 def as_rst(rows: Rows, title: str) -> str:
     """For the documentation."""
+    if len(rows) == 1:
+        return f"{title}: not measured.\n"
     lines = [f".. list-table:: {title}", "   :header-rows: 1", ""]
     for row in rows:
         first, *others = row

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -20,8 +20,6 @@ class Workload:
     """One or more plans that are run at once."""
 
     name: str
-    #: For people.
-    title: str
     shape: str
     #: Of the shape: numbers of plans, layers and tasks in a layer.
     plans: int = 1
@@ -29,6 +27,11 @@ class Workload:
     width: int = 1
     #: In how many rounds it is run at most.
     rounds: int = 99
+
+    @property
+    def title(self) -> str:
+        """For people."""
+        return _TITLES[self.shape].format(self)
 
     @property
     def size(self) -> int:
@@ -43,13 +46,7 @@ class Workload:
         """The same in another size, for those that are slow."""
         if (plans, depth, width) == (self.plans, self.depth, self.width):
             return self
-        title = f"{self.shape} {_extent(plans, depth, width)}"
-        return Workload(self.name, title, self.shape, plans, depth, width, self.rounds)
-
-
-def _extent(plans: int, depth: int, width: int) -> str:
-    numbers = [number for number in (plans, depth, width) if number > 1]
-    return " x ".join(f"{number:,}" for number in numbers) or "1"
+        return replace(self, plans=plans, depth=depth, width=width)
 
 
 def _layers(depth: int, width: int, seed: int) -> Parents:
@@ -78,13 +75,20 @@ def _diamond(depth: int, width: int, seed: int) -> Parents:
 
 _SHAPES = {"layers": _layers, "chain": _chain, "fan": _fan, "many": _diamond}
 
-CHAIN = Workload("chain", "chain of 1,000", "chain", depth=1000)
-FAN = Workload("fan", "fan of 10,000", "fan", width=10_000)
-LAYERS = Workload("layers", "layers 10 x 1,000", "layers", depth=10, width=1000)
-MANY = Workload("many", "200 plans of 10", "many", plans=200, width=10)
+_TITLES = {
+    "chain": "chain of {0.depth:,}",
+    "fan": "fan of {0.width:,}",
+    "layers": "layers {0.depth:,} x {0.width:,}",
+    "many": "{0.plans:,} plans of {0.width:,}",
+}
+
+CHAIN = Workload("chain", "chain", depth=1000)
+FAN = Workload("fan", "fan", width=10_000)
+LAYERS = Workload("layers", "layers", depth=10, width=1000)
+MANY = Workload("many", "many", plans=200, width=10)
 #: Against which the time for each task of the large plan is held.
-SMALL = Workload("small", "layers 10 x 100", "layers", depth=10, width=100)
-LARGE = Workload("large", "layers 100 x 1,000", "layers", depth=100, width=1000, rounds=1)
+SMALL = Workload("small", "layers", depth=10, width=100)
+LARGE = Workload("large", "layers", depth=100, width=1000, rounds=1)
 
 WORKLOADS = {workload.name: workload for workload in (CHAIN, FAN, LAYERS, MANY, SMALL, LARGE)}
 
