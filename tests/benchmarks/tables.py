@@ -56,7 +56,7 @@ def _rate_cells(results: Results, runs: Sequence[Run]) -> list[str]:
 
 
 def _ratio(rate: Spread, other: Spread | None) -> str:
-    return f"{rate.median / other.median:.2f}" if other else ""
+    return _number(rate.median / other.median) if other else ""
 
 
 def _shortened(text: str) -> str:
@@ -98,7 +98,7 @@ def machine(results: Results) -> Rows:
 
 
 def _number(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.2f}" if value >= 0.1 else f"{value:.2g}"
 
 
 def as_text(rows: Rows) -> str:
