@@ -22,7 +22,7 @@ from typing import Any
 import msgpack
 import zmq
 from protocol import Request, answer, request
-from run_floor import Graph
+from run_batched import Graph
 
 _SCHEMA = """
     CREATE TABLE tasks (

@@ -1,9 +1,10 @@
-"""What remains when everything is left out that is not needed: the yardstick.
+"""What remains of a durable orchestrator when everything is left out that is not needed: the yardstick.
 
-One process and no library between: two halves that talk through a real ipc
-socket of ZeroMQ in msgpack, and one SQLite file that is synced at each
-commit.  Per round there are two group commits: that of the dispatch of all
-tasks that are ready, before the message, and that of their results.
+One process and no library between: a scheduler and a worker that talk through
+real ipc sockets of ZeroMQ, a msgpack list for each task and for each result,
+and one SQLite file that is synced at each commit.  Whatever has arrived makes
+a round, and a round has two group commits: that of its results, and that of
+the dispatch of what may start.
 """
 
 from __future__ import annotations
@@ -11,171 +12,92 @@ from __future__ import annotations
 import gc
 import sqlite3
 import time
-from itertools import count
+from collections import deque
 from pathlib import Path
 from typing import Any
 
 import msgpack
 import zmq
-from protocol import Request, answer, children, request
-
-_SCHEMA = """
-    CREATE TABLE tasks (
-        id INTEGER PRIMARY KEY, plan INTEGER NOT NULL, name TEXT NOT NULL,
-        state TEXT NOT NULL, attempt INTEGER NOT NULL
-    );
-    CREATE TABLE events (
-        id INTEGER PRIMARY KEY, task INTEGER NOT NULL, attempt INTEGER NOT NULL,
-        state TEXT NOT NULL, at REAL NOT NULL
-    );
-    CREATE TABLE log_outcomes (
-        task INTEGER NOT NULL, attempt INTEGER NOT NULL, state TEXT NOT NULL, at REAL NOT NULL,
-        PRIMARY KEY (task, attempt)
-    ) WITHOUT ROWID;
-"""
-
-Attempt = tuple[int, int]
+from protocol import Request, answer, request
+from run_batched import Attempt, Graph, Kept, noop
 
 
-class Kept:
-    """The database; each method is one durable transaction."""
-
-    def __init__(self, path: Path) -> None:
-        self._connection = sqlite3.connect(path, isolation_level=None)
-        self._connection.execute("PRAGMA journal_mode = WAL")
-        self._connection.execute("PRAGMA synchronous = FULL")
-
-    def create(self, plans: list[list[list[int]]]) -> None:
-        numbers = count()
-        rows = [
-            (next(numbers), plan, f"t{at:06}") for plan, tasks in enumerate(plans) for at in range(len(tasks))
-        ]
-        self._connection.executescript(_SCHEMA)
-        self._connection.execute("BEGIN IMMEDIATE")
-        self._connection.executemany("INSERT INTO tasks VALUES (?, ?, ?, 'PENDING', 0)", rows)
-        self._connection.execute("COMMIT")
-
-    def dispatch(self, attempts: list[Attempt]) -> None:
-        self._connection.execute("BEGIN IMMEDIATE")
-        self._connection.executemany(
-            "UPDATE tasks SET state = 'INPROGRESS', attempt = ?2 WHERE id = ?1 AND state = 'PENDING'",
-            attempts,
-        )
-        self._connection.execute("COMMIT")
-
-    def settle(self, attempts: list[Attempt]) -> list[int]:
-        """Record success, told as an event and an outcome in the log; the tasks for which that was so."""
-        now = time.time()
-        rows = [(task, attempt, now) for task, attempt in attempts]
-        self._connection.execute("BEGIN IMMEDIATE")
-        changed = self._connection.executemany(
-            "UPDATE tasks SET state = 'SUCCESS' WHERE id = ? AND state = 'INPROGRESS' AND attempt = ?",
-            attempts,
-        )
-        self._connection.executemany(
-            "INSERT INTO events (task, attempt, state, at) VALUES (?, ?, 'SUCCESS', ?)", rows
-        )
-        self._connection.executemany("INSERT INTO log_outcomes VALUES (?, ?, 'SUCCESS', ?)", rows)
-        self._connection.execute("COMMIT")
-        if changed.rowcount != len(attempts):
-            raise AssertionError(f"{changed.rowcount} of {len(attempts)} attempts were in progress")
-        return [task for task, _ in attempts]
-
-    def problem(self) -> str | None:
-        """What is wrong with what was kept, if anything is."""
-        for pragma, wanted in (("journal_mode", "wal"), ("synchronous", 2)):
-            if (found := self._one(f"PRAGMA {pragma}")) != wanted:
-                return f"{pragma} is {found}"
-        tasks = self._one("SELECT count(*) FROM tasks")
-        for what, query in (
-            ("in SUCCESS", "SELECT count(*) FROM tasks WHERE state = 'SUCCESS' AND attempt = 1"),
-            ("events", "SELECT count(DISTINCT task) FROM events"),
-            ("outcomes", "SELECT count(*) FROM log_outcomes WHERE attempt = 1"),
-        ):
-            if (found := self._one(query)) != tasks:
-                return f"{found} {what} of {tasks} tasks"
-        return None
-
-    def ended(self) -> int:
-        return int(self._one("SELECT count(*) FROM log_outcomes"))
-
-    def _one(self, query: str) -> Any:
-        return self._connection.execute(query).fetchone()[0]
-
-
-class Wire:
-    """Both ends of one socket."""
+class Channel:
+    """A socket from one half to the other, with a message for each item."""
 
     def __init__(self, path: Path) -> None:
         context = zmq.Context.instance()
-        self._puller, self._pusher = context.socket(zmq.PULL), context.socket(zmq.PUSH)
-        self._puller.bind(f"ipc://{path}")
+        self.puller, self._pusher = context.socket(zmq.PULL), context.socket(zmq.PUSH)
+        self.puller.bind(f"ipc://{path}")
         self._pusher.connect(f"ipc://{path}")
 
-    def send(self, attempts: list[Attempt]) -> None:
-        self._pusher.send(msgpack.packb(attempts))
+    def send(self, *item: Any) -> None:
+        self._pusher.send(msgpack.packb(item))
 
-    def receive(self) -> list[Attempt]:
-        return [tuple(attempt) for attempt in msgpack.unpackb(self._puller.recv())]
-
-
-def noop(task: int) -> None:
-    """The task itself."""
-
-
-class Graph:
-    """Of all plans together: what is ready once something has ended."""
-
-    def __init__(self, plans: list[list[list[int]]]) -> None:
-        self._missing: list[int] = []
-        self._children: list[list[int]] = []
-        for parents in plans:
-            first = len(self._missing)
-            self._missing += [len(above) for above in parents]
-            self._children += [[first + child for child in below] for below in children(parents)]
-
-    def roots(self) -> list[int]:
-        return [task for task, missing in enumerate(self._missing) if not missing]
-
-    def ready_after(self, ended: list[int]) -> list[int]:
-        ready = []
-        for task in ended:
-            for child in self._children[task]:
-                self._missing[child] -= 1
-                if not self._missing[child]:
-                    ready.append(child)
-        return ready
+    def arrived(self) -> list[list[Any]]:
+        items = []
+        while True:
+            try:
+                items.append(msgpack.unpackb(self.puller.recv(zmq.NOBLOCK)))
+            except zmq.Again:
+                return items
 
 
-def run(asked: Request) -> tuple[float, Kept]:
-    """Run all plans to their ends; the seconds which that took."""
-    kept = Kept(asked.directory / "floor.db")
-    kept.create(asked.plans)
-    wire = Wire(asked.directory / "floor.sock")
-    window = asked.options.get("window")
-    began = time.perf_counter()
-    graph = Graph(asked.plans)
-    ready = graph.roots()
-    while ready:
-        now, later = ready[:window], ready[window:] if window else []
-        attempts = [(task, 1) for task in now]
-        kept.dispatch(attempts)
-        wire.send(attempts)
-        received = wire.receive()
-        for task, _ in received:
+class Floor:
+    """Both halves, and what they wait for."""
+
+    def __init__(self, asked: Request) -> None:
+        self.kept = Kept(asked.directory / "floor.db")
+        self.kept.create(asked.plans)
+        self._calls = Channel(asked.directory / "calls.sock")
+        self._results = Channel(asked.directory / "results.sock")
+        self._poller = zmq.Poller()
+        for channel in (self._calls, self._results):
+            self._poller.register(channel.puller, zmq.POLLIN)
+        self._graph = Graph(asked.plans)
+        self._ready = deque(self._graph.roots())
+        self._window = asked.options["window"] * len(asked.plans)
+        self._in_progress = 0
+
+    def run(self) -> None:
+        self._dispatch()
+        while self._in_progress:
+            self._poller.poll()
+            self._work()
+            results = self._results.arrived()
+            if results:
+                self._settle([(task, attempt) for task, attempt, _ in results])
+                self._dispatch()
+
+    def _work(self) -> None:
+        for task, attempt, _, _ in self._calls.arrived():
             noop(task)
-        ready = later + graph.ready_after(kept.settle(received))
-    return time.perf_counter() - began, kept
+            self._results.send(task, attempt, "SUCCESS")
+
+    def _settle(self, attempts: list[Attempt]) -> None:
+        self._in_progress -= len(attempts)
+        self._ready.extend(self._graph.ready_after(self.kept.settle(attempts)))
+
+    def _dispatch(self) -> None:
+        room = min(self._window - self._in_progress, len(self._ready))
+        attempts = [(self._ready.popleft(), 1) for _ in range(room)]
+        if attempts:
+            self.kept.dispatch(attempts)
+            self._in_progress += len(attempts)
+        for task, attempt in attempts:
+            self._calls.send(task, attempt, "noop", [])
 
 
 def main() -> None:
     asked = request()
+    floor = Floor(asked)
     gc.freeze()
-    seconds, kept = run(asked)
+    began = time.perf_counter()
+    floor.run()
     answer(
-        seconds,
-        kept.ended(),
-        kept.problem(),
+        time.perf_counter() - began,
+        floor.kept.ended(),
+        floor.kept.problem(),
         version=f"SQLite {sqlite3.sqlite_version}, libzmq {zmq.zmq_version()}",
     )
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+import gevent
 from harness import Process, Site, open_site
 
 import solar_orch
@@ -105,6 +106,8 @@ def wanted(site: Site, uids: Sequence[str]) -> Iterator[None]:
     for uid in uids:
         site.store.plans.want(uid)
         client.next({"plan_uid": uid}, uid)
+        # What is sent leaves when the loop has its turn.
+        gevent.sleep(0)
     try:
         yield
     finally:
