@@ -91,12 +91,12 @@ class Database:
         return self._retried(lambda: self._access.ask(sql, parameters), time.monotonic() + PATIENCE)
 
     def write(
-        self, work: Callable[[Connection], T], point: str | None = None, *, patience: float = PATIENCE
+        self, work: Callable[[Connection], T], point: str | None = None, *, patience: float | None = None
     ) -> T:
         """Run `work` in one write transaction and return its result once that is durable.
 
         Where another writer is in the way, or the database is away for a
-        moment, all of `work` is run again, for `patience` seconds at most;
+        moment, all of `work` is run again, for `patience` (or ``PATIENCE``) seconds at most;
         meanwhile the calling greenlet sleeps.  `work` must therefore do
         nothing but change the database; it may be run in another thread.  If
         the answer to a commit is lost, what was done is read back: `work` is
@@ -115,7 +115,7 @@ class Database:
         item: Item,
         point: str | None = None,
         *,
-        patience: float = PATIENCE,
+        patience: float | None = None,
         lazy: bool = False,
     ) -> T:
         """As :meth:`write`, for one item among those that others write at the same time.
@@ -146,9 +146,10 @@ class Database:
         function: Callable[..., Any],
         item: Any,
         point: str | None,
-        patience: float,
+        patience: float | None,
         lazy: bool = False,
     ) -> Any:
+        patience = PATIENCE if patience is None else patience
         deadline = time.monotonic() + patience
         if point is not None:
             faults.hit(f"{point}.before")

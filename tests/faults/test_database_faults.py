@@ -91,25 +91,36 @@ def read_only(site: Site, worker: Process) -> Iterator[None]:
 HOOK = '''
     """While there is a file "read-only", SQLite takes no changes; IMPATIENT is how long transactions are tried."""
 
+    import contextlib
     import os
+    import sqlite3
 
     from sqlalchemy import event
     from sqlalchemy.pool import Pool
 
     from solar_orch.store import database
 
+    connections = []
+
 
     def hook(worker, clients):
-        if not event.contains(Pool, "checkout", set_mode):
-            event.listen(Pool, "checkout", set_mode)
+        if not event.contains(Pool, "connect", note):
+            event.listen(Pool, "connect", note)
+            worker.background(set_mode)
         if "IMPATIENT" in os.environ:
             database.PATIENCE = float(os.environ["IMPATIENT"])
-            database.Database.write.__kwdefaults__["patience"] = database.PATIENCE
 
 
-    def set_mode(connection, record, proxy):
-        wanted = os.path.exists(os.path.join(os.environ["SITE"], "read-only"))
-        connection.execute(f"PRAGMA query_only = {wanted:d}").close()
+    def note(connection, record):
+        connections.append(connection)
+
+
+    def set_mode(stopping):
+        while not stopping.wait(0.01):
+            wanted = os.path.exists(os.path.join(os.environ["SITE"], "read-only"))
+            for connection in connections:
+                with contextlib.suppress(sqlite3.Error):  # one that has been closed
+                    connection.execute(f"PRAGMA query_only = {wanted:d}").close()
 '''
 
 

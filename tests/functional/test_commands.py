@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 #: Seconds after which what a test waits for will not come any more.
@@ -536,11 +537,28 @@ def test_run_once_does_not_wait_for_workers_that_are_gone(shell: Shell) -> None:
     assert "no scheduler worker and no tasks worker is up" in (shell.home / "err").read_text()
 
 
+def stop_between_transactions(pid: int, database: str | Path) -> None:
+    """The lock of an SQLite file cannot be taken from a process that is stopped."""
+
+    def is_stopped_without_lock() -> bool:
+        os.kill(pid, signal.SIGSTOP)
+        wait_until(lambda: psutil.Process(pid).status() == psutil.STATUS_STOPPED)
+        with contextlib.closing(sqlite3.connect(database, isolation_level=None, timeout=0.3)) as connection:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                os.kill(pid, signal.SIGCONT)
+                return False
+        return True
+
+    wait_until(is_stopped_without_lock)
+
+
 def test_a_lock_alone_shows_that_a_worker_is_up(shell: Shell) -> None:
     shell.env["OS_ORCHESTRATION__LEASE"] = "0.5"
     worker = shell.begin_worker()
     shell.orch("create", shell.file("p.yaml", ONE_TASK))
-    os.kill(worker.pid, signal.SIGSTOP)
+    stop_between_transactions(worker.pid, shell.database)
     try:
         wait_until(lambda: shell.age_of_the_last_beat() > 0.5)
         assert shell.orch("run-once", "last").returncode == 0

@@ -28,7 +28,7 @@ def test_every_commit_of_the_store_is_at_a_point_and_every_point_is_somewhere():
     named = set()
     for path in (PACKAGE / "store").glob("*.py"):
         for call in re.findall(r"_database\.write(?:_many)?\((.*?)\)\n", path.read_text(), re.DOTALL):
-            found = re.search(r'"(\w+)"(?:, patience=[\w.]+)?\)*\s*$', call)
+            found = re.search(r'"(\w+)"(?:, (?:patience|lazy)=[\w.]+)*\)*\s*$', call)
             assert found, f"{path.name}: a commit without a point: {call}"
             named.add(found[1])
     assert named == set(faults.COMMITS)
