@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 
+#: Seconds for which what the system log is told is gathered.
+_LOG_LAZINESS = 0.01
+
 
 def tasks_hook(worker: Worker, clients: Mapping[str, Client]) -> None:
     """Make every call of a task an attempt that is claimed, kept alive and settled; tell of its end."""
@@ -29,7 +32,8 @@ def tasks_hook(worker: Worker, clients: Mapping[str, Client]) -> None:
     worker.answers_unknown = True
     worker.background(ledger.keep_alive)
     scheduler = Outbox(clients["scheduler"], "scheduler")
-    system_log = Outbox(clients["system_log"], "system_log")
+    # A plan does not wait for its log, and need not be held up by it either.
+    system_log = Outbox(clients["system_log"], "system_log", laziness=_LOG_LAZINESS)
     worker.background(scheduler.send_always)
     worker.background(system_log.send_always)
 

@@ -6,6 +6,9 @@ import contextlib
 import gc
 from collections.abc import Iterator
 
+#: Objects after which cycles are looked for among the youngest.
+_THRESHOLD = 20_000
+
 
 @contextlib.contextmanager
 def collecting_nothing() -> Iterator[None]:
@@ -23,4 +26,8 @@ def collect_from_now_on() -> None:
     """Turn on what a console script has turned off to start sooner; what is there by now is taken to stay."""
     if not gc.isenabled():
         gc.freeze()
+        import os
+
+        if "GCT" in os.environ:
+            gc.set_threshold(int(os.environ["GCT"]), 20, 20)
         gc.enable()

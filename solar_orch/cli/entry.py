@@ -10,7 +10,7 @@ import gc
 import sys
 
 #: Seconds after which a thread that runs Python gives way to another that wants to; the default is 0.005.
-_SWITCH_INTERVAL = 0.0005
+_SWITCH_INTERVAL = 0.0001
 
 
 def worker() -> None:

@@ -8,10 +8,12 @@ import logging
 import os
 import time
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import gevent
 
 from solar_orch.errors import NoPeer
-from solar_orch.executors import wire
+from solar_orch.executors import local, wire
 from solar_orch.executors.address import check_socket, parse, prepare_directory
 from solar_orch.executors.pusher import Pusher
 
@@ -29,21 +31,25 @@ class Client:
     greenlet arrive in their order, from one connection to the next with gaps.
     All of its methods belong to one thread.
 
-    The calls of one turn of the event loop leave together when it ends, or
-    when there are many, or by :meth:`close`: a program that never lets the
-    loop run must close its client.
+    Calls to a worker of this process go to it directly, in the same form.
+    Others leave together with those of the same turn of the event loop, when
+    it ends or when there are many; those that are made outside of greenlets,
+    where the loop may never run, leave at once.
 
     :param address: ``ipc://`` or ``tcp://`` on loopback
     :raises AddressError: if the address cannot or must not be used
     """
 
     send_timeout: float = 5.0
+    #: Whether calls may go to a worker of this process without a socket.
+    directly: ClassVar[bool] = True
 
     def __init__(self, address: str) -> None:
         self.address = address
         self._address = parse(address)
         self._pusher: Pusher | None = None
         self._closed = False
+        self._given = 0
 
     def __getattr__(self, method: str) -> Any:
         if method.startswith("_"):
@@ -61,10 +67,24 @@ class Client:
         """
         if self._closed:
             raise NoPeer(self.address, 0.0)
+        frame = wire.pack(method, ctxt, args, kwargs, {})
+        accept = local.taker(self.address) if self.directly else None
+        if accept is not None and (self._pusher is None or self._pusher.is_idle):
+            self._give(accept, frame)
+            return
         deadline = time.monotonic() + self.send_timeout
         pusher = self._open_pusher()
-        if not pusher.send(wire.pack(method, ctxt, args, kwargs, {}), deadline):
+        if not pusher.send(frame, deadline):
             raise NoPeer(self.address, self.send_timeout)
+        if not _loop_will_run():
+            pusher.flush()
+
+    def _give(self, accept: local.Accept, frame: bytes) -> None:
+        accept(*wire.unpack(frame))
+        self._given += 1
+        if self._given % _TURN == 0:
+            # What is taken would pile up beside one that calls all the time.
+            gevent.sleep(0)
 
     def close(self, timeout: float) -> int:
         """Send what waits, for at most `timeout` seconds (and a twentieth), and let go of everything.
@@ -102,6 +122,14 @@ class Client:
             _OPEN.add(pusher)
         return pusher
 
+
+def _loop_will_run() -> bool:
+    """Whether the caller is a greenlet, and not a program that may know nothing of any."""
+    return isinstance(gevent.getcurrent(), gevent.Greenlet)
+
+
+#: Calls that are given to a worker of this process before it gets its turn.
+_TURN = 64
 
 #: Those that nobody has closed.
 _OPEN: weakref.WeakSet[Pusher] = weakref.WeakSet()

@@ -125,17 +125,22 @@ class Pusher(zerorpc.Pusher):  # type: ignore[misc]
         :return: False if that could not be done before `deadline` (monotonic clock)
         """
         if self._would_exceed(call):
-            self._flush()
+            self.flush()
             # Others would never run beside one that calls all the time.
             gevent.sleep(0)
             if self._would_exceed(call):
-                self._flush()
+                self.flush()
         if self._given_up:
             return False
         if self._queue or not (self._bundle or self._has_room()):
             return self._wait_until_sent(call, deadline)
         self._gather(call, deadline)
         return True
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing waits to be sent that a later call would overtake."""
+        return not self._bundle and not self._queue
 
     def _would_exceed(self, call: bytes) -> bool:
         return bool(self._bundle) and self._bundle_bytes + len(call) > MAX_BUNDLE
@@ -154,9 +159,10 @@ class Pusher(zerorpc.Pusher):  # type: ignore[misc]
 
     def _flush_at_end_of_turn(self) -> None:
         self._flush_is_due = False
-        self._flush()
+        self.flush()
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Send what was gathered, or have it wait in the queue; returns at once."""
         if not self._bundle:
             return
         message = self._message(self._bundle, self._bundle_deadline, caller_waits=False)
@@ -278,7 +284,7 @@ class Pusher(zerorpc.Pusher):  # type: ignore[misc]
     def finish(self, timeout: float) -> int:
         """Close within `timeout` seconds; how many calls may be lost."""
         deadline = time.monotonic() + timeout
-        self._flush()
+        self.flush()
         if self._sender:
             self._sender.join(timeout)
         lost = self._dropped + sum(message.calls for message in self._queue)

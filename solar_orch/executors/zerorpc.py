@@ -18,7 +18,7 @@ import zerorpc
 import zmq
 
 from solar_orch.errors import AddressError, AddressInUse
-from solar_orch.executors import wire
+from solar_orch.executors import local, wire
 from solar_orch.executors.address import Address, AddressLock, check_socket, parse
 from solar_orch.executors.client import Client
 from solar_orch.executors.drops import Drops
@@ -64,12 +64,14 @@ class Executor(GreenletExecutor):
             check_socket(path)
         self._puller = _Puller(self.accept, self.drops)
         self._puller.listen(self._address)
+        local.take(self.address, self.accept)
 
     def _receive(self) -> None:
         assert self._puller is not None
         self._puller.run()
 
     def _close_intake(self) -> None:
+        local.leave(self.address, self.accept)
         puller, self._puller = self._puller, None
         if puller is not None:
             puller.close()

@@ -151,7 +151,7 @@ class Database:
     ) -> Any:
         patience = PATIENCE if patience is None else patience
         deadline = time.monotonic() + patience
-        if point is not None:
+        if point is not None and faults.are_armed():
             faults.hit(f"{point}.before")
         if self._grouped:
             if not self._opened:
@@ -162,7 +162,7 @@ class Database:
             work = function if item is None else lambda connection: function(connection, [item])[0]
             with self._marks.take() as mark:
                 result = self._retried(lambda: self._commit(work, mark, deadline), deadline)
-        if point is not None:
+        if point is not None and faults.are_armed():
             faults.hit(f"{point}.after")
         return result
 

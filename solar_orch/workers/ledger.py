@@ -164,8 +164,10 @@ class AttemptLedger:
             return False
         # What goes as it should at once is not news: there may be thousands of them in a second.
         smooth = standing.status == State.SUCCESS and attempt.number == 1
-        LOG.log(logging.DEBUG if smooth else logging.INFO, "%s: attempt %s: %s%s", attempt.task_id,
-                attempt.number, standing.status, f": {verdict.errmsg}" if verdict.errmsg else "")  # fmt: skip
+        level = logging.DEBUG if smooth else logging.INFO
+        if LOG.isEnabledFor(level):
+            LOG.log(level, "%s: attempt %s: %s%s", attempt.task_id, attempt.number, standing.status,
+                    f": {verdict.errmsg}" if verdict.errmsg else "")  # fmt: skip
         return True
 
     def _hand_back(self, attempt: Attempt, claim: Claim, why: str, output: str | None) -> bool:
@@ -325,6 +327,8 @@ def _verdict(claim: Claim, error: BaseException | None) -> Verdict:
 
 def _kept(result: Any) -> Any:
     """The result, if it is a JSON value of a bounded size; else None."""
+    if result is None:
+        return None
     try:
         return result if len(json.dumps(result, allow_nan=False)) <= RESULT_LIMIT else None
     except Exception as error:  # it may be of any class, with methods of its own

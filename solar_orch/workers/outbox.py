@@ -31,14 +31,21 @@ class Outbox:
 
     :param client: where the calls go
     :param name: of the worker behind it
+    :param laziness: seconds for which calls are gathered before they are sent
     :param not_carried: ``function(ctxt, error)``, told of a call whose arguments cannot be sent at all
     """
 
     def __init__(
-        self, client: Client, name: str, not_carried: Callable[[Ctxt, NotCarried], None] | None = None
+        self,
+        client: Client,
+        name: str,
+        not_carried: Callable[[Ctxt, NotCarried], None] | None = None,
+        *,
+        laziness: float = 0.0,
     ) -> None:
         self._client = client
         self._name = name
+        self._laziness = laziness
         self._not_carried = not_carried
         self._waiting: deque[tuple[str, Ctxt, Sequence[Any], Mapping[str, Any]]] = deque(maxlen=MAX_WAITING)
         self._filled = Event()
@@ -54,6 +61,8 @@ class Outbox:
         try:
             while not stopping.is_set():
                 self._filled.wait()
+                if self._laziness:
+                    stopping.wait(self._laziness)
                 self._filled.clear()
                 self._send_waiting()
         finally:
@@ -66,7 +75,8 @@ class Outbox:
     def _send_waiting(self) -> None:
         while self._waiting:
             method, ctxt, args, kwargs = self._waiting.popleft()
-            faults.hit(f"send.{self._name}.before")
+            if faults.are_armed():
+                faults.hit(f"send.{self._name}.before")
             try:
                 # Not getattr: a task type may be named like an attribute of the client.
                 type(self._client).__getattr__(self._client, method)(ctxt, *args, **kwargs)
@@ -79,4 +89,5 @@ class Outbox:
                           ctxt.get("task_id", "-"), method, ctxt.get("attempt", "-"), error)  # fmt: skip
                 if isinstance(error, NotCarried) and self._not_carried is not None:
                     self._not_carried(ctxt, error)
-            faults.hit(f"send.{self._name}.after")
+            if faults.are_armed():
+                faults.hit(f"send.{self._name}.after")

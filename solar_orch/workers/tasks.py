@@ -18,6 +18,7 @@ from solar_orch.plan.verdict import TIMED_OUT
 from solar_orch.workers import orphans, process
 from solar_orch.workers.base import Worker
 from solar_orch.workers.calls import Ctxt, Ledger, cancellation
+from solar_orch.workers.subscription import Method
 
 if TYPE_CHECKING:
     from oslo_config import cfg
@@ -167,15 +168,14 @@ class Tasks(Worker):
 
 def _fitted(type_: str, function: Callable[..., Any]) -> Callable[..., Any]:
     """`function`, but arguments that do not fit its signature are an error that reads well."""
-    signature = inspect.signature(function)
-    usage = f"{type_}{_shown(signature)}"
+    fit = Method(type_, function)
+    usage = f"{type_}{_shown(inspect.signature(function))}"
 
     @functools.wraps(function)
     def call(ctxt: Ctxt, /, *args: Any, **kwargs: Any) -> Any:
-        try:
-            signature.bind(ctxt, *args, **kwargs)
-        except TypeError as error:
-            raise Unrunnable(f"wrong arguments for task type {type_}: {error}; it takes {usage}") from None
+        misfit = fit.misfit(ctxt, args, kwargs)
+        if misfit is not None:
+            raise Unrunnable(f"wrong arguments for task type {misfit}; it takes {usage}")
         return function(ctxt, *args, **kwargs)
 
     return call

@@ -248,6 +248,7 @@ def test_what_a_command_has_committed_stands_though_it_was_killed(site: Site) ->
         other = site.create(plan(*everyday(), name="other"))
         died(site.start("solar-orch", "run-once", other, faults=f"{point}=kill"), point)
         assert site.ended(other).status == "finished"
+        wait_until(lambda other=other: log_is_complete(site, other), "all outcomes in the system log")
         assert check(site, other).broken == []
     assert worker.code is None
 

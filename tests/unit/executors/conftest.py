@@ -23,7 +23,7 @@ from gevent.event import Event
 
 from solar_orch import config
 from solar_orch.errors import Rejected
-from solar_orch.executors import inline, zerorpc
+from solar_orch.executors import client, inline, zerorpc
 from solar_orch.workers.base import Worker
 from solar_orch.workers.calls import Cancelled
 
@@ -36,6 +36,18 @@ def wait_until(condition: Callable[[], object], seconds: float = 10.0) -> None:
     while not condition():
         assert time.monotonic() < deadline, "what was waited for did not come"
         gevent.sleep(0.002)
+
+
+@pytest.fixture(autouse=True)
+def through_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Client and executor are in one process here, and yet it is the way between processes that is tested."""
+    monkeypatch.setattr(zerorpc.Client, "directly", False)
+
+
+@pytest.fixture(autouse=True)
+def as_in_a_greenlet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the calls of a test gathered, as those that greenlets make."""
+    monkeypatch.setattr(client, "_loop_will_run", lambda: True)
 
 
 class Outcomes:
@@ -205,9 +217,12 @@ def _bench(kind: str, conf: Any, short_dir: Path) -> Bench:
     return Bench(zerorpc, f"ipc://{short_dir}/run/recorder.sock", conf)
 
 
-@pytest.fixture(params=["ipc", "tcp", "inline"])
-def bench(request: pytest.FixtureRequest, conf: Any, short_dir: Path) -> Iterator[Bench]:
-    """Each executor that ships, one after the other."""
+@pytest.fixture(params=["ipc", "tcp", "inline", "direct"])
+def bench(
+    request: pytest.FixtureRequest, conf: Any, short_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Bench]:
+    """Each executor that ships, one after the other; and ``zerorpc`` as it is within one process."""
+    monkeypatch.setattr(zerorpc.Client, "directly", request.param == "direct")
     bench = _bench(request.param, conf, short_dir)
     yield bench
     bench.close()

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from solar_orch.errors import NoPeer, NotCarried
-from solar_orch.executors import pusher, wire
+from solar_orch.executors import pusher, wire, zerorpc
 
 GOOD = wire.pack("note", {}, (), {}, {})
 
@@ -47,6 +47,20 @@ def bundle(*elements):
 
 
 # -- gathering -------------------------------------------------------------
+
+
+def test_calls_of_a_program_that_knows_no_greenlets_leave_at_once(reader, monkeypatch):
+    peer, client = reader
+    monkeypatch.undo()
+    monkeypatch.setattr(zerorpc.Client, "directly", False)
+    for number in range(3):
+        client.note({}, number)
+        # The loop does not run meanwhile.
+        assert calls_of(peer.socket.recv()) == [number]
+    greenlet = gevent.spawn(lambda: [client.note({}, number) for number in range(3)])
+    greenlet.join()
+    gevent.sleep(0)
+    assert calls_of(peer.socket.recv()) == [0, 1, 2]
 
 
 def test_the_calls_of_one_turn_are_one_message(reader):
