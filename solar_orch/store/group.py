@@ -87,7 +87,6 @@ class _Returns:
         self._done: deque[_Change] = deque()
         self._waiting = 0
         self._watcher = hub.loop.async_()
-        self._due: Callable[[], None] | None = None
 
     def wait(self, change: _Change) -> Any:
         """Sleep until the change is done; in a greenlet."""
@@ -104,17 +103,6 @@ class _Returns:
         if change.error is not None:
             raise change.error
         return change.result
-
-    def at_end_of_turn(self, function: Callable[[], None]) -> None:
-        """Call `function` when the greenlets that can run now have run; in a greenlet."""
-        if self._due is None:
-            self._due = function
-            self.hub.loop.run_callback(self._call_due)
-
-    def _call_due(self) -> None:
-        function, self._due = self._due, None
-        if function is not None:
-            function()
 
     def give(self, changes: Sequence[_Change]) -> None:
         """These are done; from the thread."""
@@ -162,9 +150,7 @@ class Group:
         """
         returns = self._returns_to(gevent.get_hub())
         change = _Change(function, item, deadline, lazy, returns)
-        self._queue.append(change)
-        # What others write in this turn is to be part of the same transaction.
-        returns.at_end_of_turn(self._begin)
+        self._put(change)
         return returns.wait(change)
 
     def close(self) -> None:
@@ -194,8 +180,9 @@ class Group:
             self._returns[id(hub)] = found = _Returns(hub)
         return found
 
-    def _begin(self) -> None:
+    def _put(self, change: _Change) -> None:
         with self._lock:
+            self._queue.append(change)
             self._wake_thread()
             if not self._running:
                 self._running = True
