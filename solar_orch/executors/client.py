@@ -67,11 +67,11 @@ class Client:
         """
         if self._closed:
             raise NoPeer(self.address, 0.0)
-        frame = wire.pack(method, ctxt, args, kwargs, {})
         accept = local.taker(self.address) if self.directly else None
         if accept is not None and (self._pusher is None or self._pusher.is_idle):
-            self._give(accept, frame)
+            self._give(accept, wire.carried(method, ctxt, args, kwargs))
             return
+        frame = wire.pack(method, ctxt, args, kwargs, {})
         deadline = time.monotonic() + self.send_timeout
         pusher = self._open_pusher()
         if not pusher.send(frame, deadline):
@@ -79,8 +79,8 @@ class Client:
         if not _loop_will_run():
             pusher.flush()
 
-    def _give(self, accept: local.Accept, frame: bytes) -> None:
-        accept(*wire.unpack(frame))
+    def _give(self, accept: local.Accept, call: wire.Call) -> None:
+        accept(*call)
         self._given += 1
         if self._given % _TURN == 0:
             # What is taken would pile up beside one that calls all the time.

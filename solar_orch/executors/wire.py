@@ -44,16 +44,33 @@ def pack(
 
     :raises NotCarried: if the other side could not read it back
     """
+    return _packed(method, ctxt, args, kwargs, header)[0]
+
+
+def carried(method: str, ctxt: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Call:
+    """The call as who is sent it would read it, sharing nothing that can be changed.
+
+    :raises NotCarried: if it could not be read back
+    """
+    frame, flat = _packed(method, ctxt, args, kwargs, {})
+    return (method, ctxt.copy(), list(args), dict(kwargs)) if flat else unpack(frame)
+
+
+def _packed(
+    method: str, ctxt: object, args: Sequence[Any], kwargs: Mapping[str, Any], header: Mapping[str, Any]
+) -> tuple[bytes, bool]:
+    """A call as a frame, and whether what is in it needs no copying."""
     try:
         frame: bytes = msgpack.packb((header, method, (ctxt, args, kwargs)), use_bin_type=True)
+        flat = _is_flat(ctxt, args, kwargs)
         if len(frame) > MAX_FRAME - HEADER_ROOM:
             raise Malformed(f"{len(frame)} bytes, the limit is {MAX_FRAME - HEADER_ROOM}")
         # What packs need not unpack: tuples as keys, extension types, lists that are too long.
-        if len(frame) > MAX_ITEMS or method == BUNDLE or not _is_flat(ctxt, args, kwargs):
+        if len(frame) > MAX_ITEMS or method == BUNDLE or not flat:
             unpack(frame)
     except (TypeError, ValueError, OverflowError, RecursionError, MemoryError) as error:
         raise NotCarried(method, str(error) or type(error).__name__) from error
-    return frame
+    return frame, flat
 
 
 def _is_flat(ctxt: object, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:

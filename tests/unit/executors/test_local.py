@@ -7,9 +7,16 @@ import os
 import gevent
 import pytest
 from conftest import wait_until
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from solar_orch.errors import NoPeer, NotCarried
-from solar_orch.executors import local, zerorpc
+from solar_orch.executors import local, wire, zerorpc
+
+_SCALARS = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5), st.binary(max_size=5)
+)
+VALUES = st.one_of(_SCALARS, st.lists(_SCALARS, max_size=2), st.tuples(_SCALARS), st.sets(st.none()))
 
 
 @pytest.fixture(autouse=True)
@@ -90,3 +97,21 @@ def test_a_child_of_the_process_takes_nothing_of_its_parents(ipc):
     if child == 0:
         os._exit(int(local.taker(ipc.address) is not None))
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.dictionaries(st.sampled_from(["task_id", "x"]), VALUES, max_size=2),
+    st.lists(VALUES, max_size=3),
+    st.dictionaries(st.text(max_size=3), VALUES, max_size=2),
+)
+def test_a_call_is_read_as_if_it_had_been_sent(ctxt, args, kwargs):
+    try:
+        sent = wire.unpack(wire.pack("note", ctxt, args, kwargs, {}))
+    except NotCarried:
+        with pytest.raises(NotCarried):
+            wire.carried("note", ctxt, args, kwargs)
+    else:
+        carried = wire.carried("note", ctxt, args, kwargs)
+        assert repr(carried) == repr(sent)
+        assert carried[1] is not ctxt
