@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from solar_orch.cli.collector import collecting_nothing
+from solar_orch.collector import collecting_nothing
 from solar_orch.errors import ExitCode
 from solar_orch.plan import report
 from solar_orch.plan.report import Outcome

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, BinaryIO
 
-from solar_orch.cli.collector import collecting_nothing
+from solar_orch.collector import collecting_nothing
 from solar_orch.errors import PlanUnreadable
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from solar_orch.cli.collector import collect_from_now_on
 from solar_orch.cli.display import report_plan
 from solar_orch.cli.planfile import read_plan
+from solar_orch.collector import collect_from_now_on
 from solar_orch.errors import ExitCode, PlanUnreadable, UnknownPlan
 from solar_orch.plan.model import Plan
 from solar_orch.states import PlanStatus

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from solar_orch.cli.collector import collect_from_now_on
+from solar_orch.collector import collect_from_now_on
 from solar_orch.plan.report import can_go_on
 from solar_orch.states import PlanStatus
 

@@ -12,7 +12,7 @@ from typing import NoReturn
 from oslo_config import cfg
 
 from solar_orch import config, faults
-from solar_orch.cli.collector import collect_from_now_on
+from solar_orch.collector import collect_from_now_on
 from solar_orch.errors import ConfigError, ExitCode, SolarError
 from solar_orch.host import Host
 

@@ -12,7 +12,6 @@ is its own.
 
 from __future__ import annotations
 
-import gc
 import os
 import random
 from collections import deque
@@ -26,6 +25,7 @@ from gevent.hub import Waiter
 from sqlalchemy.engine import URL, Connection
 
 from solar_orch import faults
+from solar_orch.collector import collecting_nothing
 from solar_orch.store.access import Access, Unanswered, in_doubt
 from solar_orch.store.commits import Mark, Marks
 
@@ -206,7 +206,7 @@ class Group:
                     self._wake_thread()
             if changes:
                 self._wait_for_others(changes)
-                with _no_collection():
+                with collecting_nothing():
                     self._commit_in_time(changes)
 
     def _end(self) -> None:
@@ -303,18 +303,6 @@ class Group:
             by_loop.setdefault(change.returns, []).append(change)
         for returns, done in by_loop.items():
             returns.give(done)
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """Leave it to other threads to collect garbage: what is finalized may be gevent's, and wait."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def _apply(connection: Connection, changes: list[_Change]) -> None:

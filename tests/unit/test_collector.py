@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from solar_orch.cli.collector import collect_from_now_on, collecting_nothing
+from solar_orch.collector import collect_from_now_on, collecting_nothing
 
 
 @pytest.fixture(autouse=True)
