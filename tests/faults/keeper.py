@@ -51,6 +51,8 @@ class Keeper:
         self._thread.join()
         if error is not None:
             return
+        # One may have been killed at the very end of the plan.
+        self._tend()
         for part in self.parts:
             assert part.process is not None
             # One that was started just now would die of the signal.
