@@ -80,10 +80,9 @@ class Client:
             pusher.flush()
 
     def _give(self, accept: local.Accept, call: wire.Call) -> None:
-        accept(*call)
+        piles_up = accept(*call)
         self._given += 1
-        if self._given % _TURN == 0:
-            # What is taken would pile up beside one that calls all the time.
+        if piles_up or self._given % _TURN == 0:
             gevent.sleep(0)
 
     def close(self, timeout: float) -> int:
@@ -128,7 +127,7 @@ def _loop_will_run() -> bool:
     return isinstance(gevent.getcurrent(), gevent.Greenlet)
 
 
-#: Calls that are given to a worker of this process before it gets its turn.
+#: Calls that are given to a worker of this process before it gets its turn, at most.
 _TURN = 64
 
 #: Those that nobody has closed.

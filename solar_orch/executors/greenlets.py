@@ -149,10 +149,13 @@ class GreenletExecutor:
 
     # -- calls -----------------------------------------------------------
 
-    def accept(self, name: str, ctxt: Any, args: Any, kwargs: Any) -> None:
-        """Take one call that has arrived; returns at once and raises nothing, whatever it is given."""
+    def accept(self, name: str, ctxt: Any, args: Any, kwargs: Any) -> bool:
+        """Take one call that has arrived; returns at once and raises nothing, whatever it is given.
+
+        :return: whether calls wait for others to end, so that who brings more should give way to them
+        """
         if not self._taking:
-            return
+            return False
         if faults.are_armed():
             faults.hit(f"receive.{self.worker.name}")
         mistake = _mistake(ctxt, args, kwargs)
@@ -166,6 +169,7 @@ class GreenletExecutor:
             self._take_control(Call(name, ctxt, args, kwargs))
         else:
             self._take_call(Call(name, ctxt, args, kwargs))
+        return self._slots.are_full
 
     def _answers(self, name: str) -> bool:
         if name.startswith("_"):
@@ -229,6 +233,7 @@ class GreenletExecutor:
             try:
                 self._end(receiver, backgrounds)
             finally:
+                self._slots.close()
                 self._release()
 
     def _guard(self, what: str, function: Callable[..., None], *args: Any) -> None:

@@ -6,8 +6,8 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-#: ``accept(name, ctxt, args, kwargs)``; raises nothing.
-Accept = Callable[[str, Any, Any, Any], None]
+#: ``accept(name, ctxt, args, kwargs)`` tells whether calls pile up; raises nothing.
+Accept = Callable[[str, Any, Any, Any], bool]
 
 #: By address.
 _TAKERS: dict[str, Accept] = {}

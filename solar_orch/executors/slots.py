@@ -1,4 +1,4 @@
-"""In which greenlets calls are made: few while no call waits, and one for each that does."""
+"""In which greenlets calls are made: one for each, used again when nothing is left on it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ import gevent
 from solar_orch.executors.interruption import RunningCall
 from solar_orch.workers.calls import Ctxt
 
-#: Calls that one greenlet makes before others get their turn.
-_TURN = 64
+#: Greenlets without a call that are kept for the next ones.
+_MOST_IDLE = 256
+#: What a greenlet that waits for its next call is given with its turn.
+_CALLED = object()
 
 
 class Call(NamedTuple):
@@ -25,37 +27,22 @@ class Call(NamedTuple):
     kwargs: Mapping[str, Any]
 
 
-class _Maker(gevent.Greenlet):  # type: ignore[misc]
-    """Counts how often it was given a turn, or something was thrown into it."""
+def _traces(greenlet: Any) -> int:
+    """How much refers to it; to be compared where it was given its turn in the same way.
 
-    turns = 0
-
-    def switch(self, *args: Any) -> Any:
-        self.turns += 1
-        return super().switch(*args)
-
-    def throw(self, *args: Any) -> Any:
-        self.turns += 1
-        return super().throw(*args)
-
-    def traces(self) -> int:
-        """How much refers to it; to be compared within one turn, for who gives it a turn does so too.
-
-        A timer that was not stopped, or whoever else means to wake, kill or
-        throw into a greenlet, refers to it; what is kept for it alone (the
-        variables of ``gevent.local``, for one) is linked to its end.
-        """
-        return sys.getrefcount(self) + int(self.has_links())
+    A timer that was not stopped, or whoever else means to wake, kill or
+    throw into a greenlet, refers to it; what is kept for it alone (the
+    variables of ``gevent.local``, for one) is linked to its end.
+    """
+    return sys.getrefcount(greenlet) + int(greenlet.has_links()) + len(vars(greenlet))
 
 
 class Slots:
     """Makes calls in greenlets, so many at once at most, beginning them in the order in which they came.
 
-    A greenlet begins with the first of the calls that have come, and goes on
-    with the next as long as none of them waits or leaves anything behind.  If
-    the loop comes round while calls are left, then because the one that is
-    being made waits: each of the others then gets a greenlet of its own, as
-    far as there are slots.
+    Each call has a greenlet to itself for as long as it takes.  To begin one costs ten
+    times what it costs to wake one, so that a greenlet waits for another call
+    afterwards, unless it can be seen that something of the last one could still reach it.
 
     :param make: makes one call, in the calling greenlet; raises nothing
     :param size: how many are made at once
@@ -69,50 +56,79 @@ class Slots:
         self.waiting: deque[Call] = deque()
         self._make = make
         self._on_end = on_end
-        self._greenlets = 0
-        #: Greenlets that have not had their first turn yet.
+        self._idle: list[Any] = []
+        #: Greenlets that have been given a turn in which they will take a call.
         self._coming = 0
 
     def __len__(self) -> int:
         return len(self.running) + len(self.waiting)
 
+    @property
+    def are_full(self) -> bool:
+        """Whether calls wait for others to end."""
+        return len(self.waiting) > self._coming
+
     def take(self, call: Call) -> None:
         """Make `call` as soon as those before it have begun and a slot is free; returns at once."""
         self.waiting.append(call)
-        if not self._coming:
-            self._begin(1)
+        self._call_one()
 
-    def _begin(self, count: int) -> None:
-        """Begin so many greenlets, as far as there are slots, and look again when they have had a turn."""
-        count = min(count, self.size - self._greenlets)
-        if count <= 0:
+    def close(self) -> None:
+        """Make no further call, and let the greenlets end that have none."""
+        self.size = 0
+        for greenlet in self._idle:
+            gevent.get_hub().loop.run_callback(greenlet.switch, None)
+
+    def _call_one(self) -> None:
+        """Give one more greenlet a turn, if a call waits for it and a slot is free."""
+        if len(self.waiting) <= self._coming or len(self.running) + self._coming >= self.size:
             return
-        for _ in range(count):
-            _Maker.spawn(self._make_waiting)
-        self._greenlets += count
-        self._coming += count
-        gevent.get_hub().loop.run_callback(self._look_round)
+        self._coming += 1
+        if self._idle:
+            gevent.get_hub().loop.run_callback(self._idle.pop().switch, _CALLED)
+        else:
+            gevent.spawn(self._make_always)
 
-    def _look_round(self) -> None:
-        if self.waiting and not self._coming:
-            self._begin(len(self.waiting))
-
-    def _make_waiting(self) -> None:
+    def _make_always(self) -> None:
         current = gevent.getcurrent()
-        self._coming -= 1
-        turns, traces = current.turns, current.traces()
+        # The first turn is given in another way than those that follow, with other references.
+        gevent.get_hub().loop.run_callback(current.switch, _CALLED)
+        usual = None
+        while self._is_called(current):
+            traces = _traces(current)
+            try:
+                # Otherwise something may still reach it that belongs to another call.
+                fit = traces == (usual or traces)
+                if fit and self.waiting:
+                    self._make_next(current)
+                usual = traces
+                if not fit or not self._becomes_idle(current):
+                    return
+            finally:
+                self._call_one()
+
+    def _becomes_idle(self, current: Any) -> bool:
+        """Whether it is kept for another call; not if somebody waits for its end, who may have killed it."""
+        if len(self._idle) >= _MOST_IDLE or not self.size or current.has_links():
+            return False
+        self._idle.append(current)
+        return True
+
+    def _is_called(self, current: Any) -> bool:
+        """Wait for a turn; False if it was given by something else than a call."""
+        given = None
         try:
-            for _ in range(_TURN):
-                if not self.waiting:
-                    break
-                self._make_next(current)
-                # A greenlet that waited or that something may still reach is not for another call.
-                if current.turns != turns or current.traces() != traces:
-                    break
+            given = gevent.get_hub().switch()
         finally:
-            self._greenlets -= 1
-            if self.waiting and not self._coming:
-                self._begin(1)
+            if given is _CALLED:
+                self._coming -= 1
+            elif current in self._idle:
+                self._idle.remove(current)
+            else:
+                # The turn that it has been given comes too late.
+                self._coming -= 1
+                self._call_one()
+        return given is _CALLED
 
     def _make_next(self, current: Any) -> None:
         call = self.waiting.popleft()

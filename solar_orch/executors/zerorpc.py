@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import gevent
@@ -36,7 +35,7 @@ LOG = logging.getLogger(__name__)
 #: Bytes of the largest message that is taken; a peer that sends a larger one is disconnected.
 MAX_MESSAGE = wire.MAX_FRAME
 
-#: Calls that are taken before other greenlets get their turn.
+#: Calls that are taken before other greenlets get their turn, at most.
 _BATCH = 64
 
 
@@ -90,10 +89,10 @@ class Executor(GreenletExecutor):
 class _Puller(zerorpc.Puller):  # type: ignore[misc]
     """A zerorpc puller that only hands over what it receives, and that no message can end.
 
-    :param accept: ``accept(name, ctxt, args, kwargs)`` decides what becomes of a call
+    :param accept: decides what becomes of a call, and tells whether calls pile up
     """
 
-    def __init__(self, accept: Callable[[str, Any, Any, Any], None], drops: Drops) -> None:
+    def __init__(self, accept: local.Accept, drops: Drops) -> None:
         # Not zerorpc's own, which starts a greenlet that reads.
         self._context = zerorpc.Context()
         self._events = Events(zmq.PULL, self._context)
@@ -147,19 +146,20 @@ class _Puller(zerorpc.Puller):  # type: ignore[misc]
             self._drop_malformed(error)
 
     def _hand_over(self, method: str, ctxt: Any, args: Any, kwargs: Any) -> None:
+        piles_up = False
         try:
-            self._accept(method, ctxt, args, kwargs)
+            piles_up = self._accept(method, ctxt, args, kwargs)
         except Exception:
             self._drops.add("messages that could not be taken", method)
             LOG.exception("a message could not be taken")
-        self._let_others_run()
+        self._let_others_run(piles_up)
 
     def _drop_malformed(self, why: object) -> None:
         self._drops.add("malformed messages", str(why))
         self._let_others_run()
 
-    def _let_others_run(self) -> None:
+    def _let_others_run(self, at_once: bool = False) -> None:
         """Reading what has already come does not do so by itself."""
         self._taken += 1
-        if self._taken % _BATCH == 0:
+        if at_once or self._taken % _BATCH == 0:
             gevent.sleep(0)
