@@ -39,12 +39,13 @@ def tasks_hook(worker: Worker, clients: Mapping[str, Client]) -> None:
 
     def succeeded(ctxt: Ctxt, result: Any, /, *args: Any, **kwargs: Any) -> None:
         if _is_attempt(ctxt):
-            scheduler.put("update_next", ctxt, State.SUCCESS, None)
+            # A plain text: what is not is copied on its way.
+            scheduler.put("update_next", ctxt, State.SUCCESS.value, None)
             system_log.put("commit", ctxt)
 
     def failed(ctxt: Ctxt, error: Exception, /, *args: Any, **kwargs: Any) -> None:
         if _is_attempt(ctxt):
-            scheduler.put("update_next", ctxt, State.ERROR, describe(error))
+            scheduler.put("update_next", ctxt, State.ERROR.value, describe(error))
             system_log.put("error", ctxt)
 
     worker.for_all.on_success(succeeded)

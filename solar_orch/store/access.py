@@ -18,6 +18,7 @@ from solar_orch.errors import DatabaseRefused, DatabaseUnavailable
 from solar_orch.store import raw, schema
 from solar_orch.store.commits import Mark
 from solar_orch.store.instance import instance
+from solar_orch.store.pauses import Pauses
 from solar_orch.store.sqlite import RESTORE, is_broken, is_passing, make_engine, prepare_file
 
 T = TypeVar("T")
@@ -42,8 +43,21 @@ class Away(Exception):  # noqa: N818 - tried again, like a lock
     """The file that is open does not stand in its place now."""
 
 
-class Unanswered(Exception):  # noqa: N818 - becomes an answer
+class _Unanswered(Exception):  # noqa: N818 - looked into
     """A commit failed, or its answer was lost: it may have been made all the same."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+        super().__init__(str(error))
+
+
+class Undecided(Exception):  # noqa: N818 - becomes an answer
+    """Whether a commit was made could not be found out.
+
+    :param error: what is to be raised for it
+    """
+
+    in_doubt = True
 
     def __init__(self, error: Exception) -> None:
         self.error = error
@@ -53,15 +67,17 @@ class Unanswered(Exception):  # noqa: N818 - becomes an answer
 class Access:
     """The connections of one owner: the greenlets of a process together, or one thread.
 
-    Opened by the first use.  Nothing here waits or tries again.
+    Opened by the first use.
 
     :param url: of an SQLite file
+    :param pauses: how tries follow each other where something is tried again
     :param single: whether there is to be one connection, for the one thread that uses it; it makes no
         file then, which has been done by others before
     """
 
-    def __init__(self, url: URL, *, single: bool = False) -> None:
+    def __init__(self, url: URL, pauses: Pauses, *, single: bool = False) -> None:
         self.url = url
+        self.pauses = pauses
         self._single = single
         self._engine: Engine | None = None
         self._instance = ""
@@ -149,12 +165,42 @@ class Access:
             raise
         return connection
 
-    def commit(self, work: Callable[[Connection], T], mark: Mark) -> T:
-        """Do `work` in a write transaction, with the mark.
+    def commit(self, work: Callable[[Connection], T], mark: Mark, deadline: float) -> T:
+        """Do `work` once, in a write transaction with the mark.
 
-        :raises Unanswered: if the commit failed, or its answer was lost
-        :raises exc.DBAPIError: if it was not made
+        If its commit is not answered, it is looked whether it was made, until `deadline`.
+
+        :raises Exception: if it was not made
+        :raises Undecided: if that could not be found out
         """
+        result: list[T] = []
+        try:
+            # What it gave is known even if the answer to its commit is not.
+            self._commit(lambda connection: result.append(work(connection)), mark)
+        except _Unanswered as unanswered:
+            if not self._was_committed(mark, deadline):
+                raise unanswered.error from None
+        return result[-1]
+
+    def retried(self, attempt: Callable[[], T], deadline: float) -> T:
+        """What `attempt` gives, which is tried again until `deadline` where that may help.
+
+        :raises DatabaseRefused: when there is something else at the URL
+        :raises DatabaseUnavailable: when it stays locked, full, read-only or away
+        """
+        for pause in self.pauses:
+            try:
+                return attempt()
+            except Exception as error:
+                if not self.is_passing(error) or self.pauses.monotonic() + pause > deadline:
+                    final = self.final(error)
+                    if final is error:
+                        raise
+                    raise final from error
+            self.pauses.make(pause)
+        raise AssertionError("pauses do not end")
+
+    def _commit(self, work: Callable[[Connection], T], mark: Mark) -> T:
         engine = self.engine()
         if not self._single:
             with engine.connect() as connection:
@@ -169,11 +215,13 @@ class Access:
             self._kept = None
             raise
 
-    def holds(self, mark: Mark) -> bool:
-        """Whether the transaction that was marked last was committed.
+    def _was_committed(self, mark: Mark, deadline: float) -> bool:
+        try:
+            return self.retried(lambda: self._holds(mark), deadline)
+        except Exception as error:
+            raise Undecided(_in_doubt(error)) from error
 
-        :raises exc.DBAPIError: when it cannot be read
-        """
+    def _holds(self, mark: Mark) -> bool:
         connection = self.snapshot()
         try:
             return mark.is_committed(connection)
@@ -229,11 +277,11 @@ def _commit(connection: Connection, work: Callable[[Connection], T], mark: Mark)
             raw.commit(connection)
         faults.hit("answer")
     except (exc.DBAPIError, faults.Injected) as error:
-        raise Unanswered(error) from error
+        raise _Unanswered(error) from error
     return result
 
 
-def in_doubt(error: Exception) -> Exception:
+def _in_doubt(error: Exception) -> Exception:
     """What is raised instead when it is not known whether a commit was made."""
     if isinstance(error, DatabaseUnavailable):
         return DatabaseUnavailable(error.database, error.problem, in_doubt=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,11 +13,12 @@ from sqlalchemy import exc
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 
 from solar_orch import faults
-from solar_orch.errors import ConfigError, DatabaseUnavailable
+from solar_orch.errors import ConfigError
 from solar_orch.store import raw
-from solar_orch.store.access import Access, Unanswered, in_doubt
+from solar_orch.store.access import Access, Undecided
 from solar_orch.store.commits import Mark, Marks
 from solar_orch.store.instance import instance
+from solar_orch.store.pauses import Pauses
 
 if TYPE_CHECKING:
     from solar_orch.store.group import Group
@@ -31,8 +31,7 @@ Many = Callable[[Connection, Sequence[Item]], Sequence[T]]
 
 #: Seconds for which a transaction that meets a lock or a passing fault is tried again.
 PATIENCE = 10.0
-#: Seconds between tries: doubled from the first to the second, with jitter.
-BACKOFF = (0.002, 0.25)
+_PAUSES = Pauses(0.002, 0.25, 2.0, time.sleep, time.monotonic)
 
 
 class Database:
@@ -48,7 +47,7 @@ class Database:
 
     def __init__(self, url: str, *, grouped: bool = False) -> None:
         self.url: URL = _checked(url)
-        self._access = Access(self.url)
+        self._access = Access(self.url, _PAUSES)
         self._marks = Marks()
         self._grouped = grouped
         self._writer: tuple[str, Group] | None = None
@@ -72,7 +71,7 @@ class Database:
         :raises DatabaseRefused: when there is something else at the URL
         :raises DatabaseUnavailable: when it cannot be read
         """
-        connection = self._retried(self._access.snapshot, time.monotonic() + PATIENCE)
+        connection = self._access.retried(self._access.snapshot, time.monotonic() + PATIENCE)
         try:
             yield connection
         except exc.DBAPIError as error:
@@ -88,7 +87,7 @@ class Database:
         :raises DatabaseRefused: when there is something else at the URL
         :raises DatabaseUnavailable: when it cannot be read
         """
-        return self._retried(lambda: self._access.ask(sql, parameters), time.monotonic() + PATIENCE)
+        return self._access.retried(lambda: self._access.ask(sql, parameters), time.monotonic() + PATIENCE)
 
     def write(
         self, work: Callable[[Connection], T], point: str | None = None, *, patience: float | None = None
@@ -132,7 +131,7 @@ class Database:
         :raises DatabaseRefused: when there is something else at the URL; it is left untouched
         :raises DatabaseUnavailable: when it was open as this process was forked
         """
-        return self._retried(self._access.engine, time.monotonic() + PATIENCE)
+        return self._access.retried(self._access.engine, time.monotonic() + PATIENCE)
 
     def close(self) -> None:
         """Close all connections; the next use opens new ones."""
@@ -161,7 +160,7 @@ class Database:
         else:
             work = function if item is None else lambda connection: function(connection, [item])[0]
             with self._marks.take() as mark:
-                result = self._retried(lambda: self._commit(work, mark, deadline), deadline)
+                result = self._access.retried(lambda: self._commit(work, mark, deadline), deadline)
         if point is not None and faults.are_armed():
             faults.hit(f"{point}.after")
         return result
@@ -175,39 +174,10 @@ class Database:
         return self._writer[1]
 
     def _commit(self, work: Callable[[Connection], T], mark: Mark, deadline: float) -> T:
-        """Do `work` once; if then its commit is not answered, look whether it was made.
-
-        :raises exc.DBAPIError: if it was not made
-        :raises DatabaseUnavailable: if that could not be found out
-        """
-        result: list[T] = []
         try:
-            # What it gave is known even if the answer to its commit is not.
-            self._access.commit(lambda connection: result.append(work(connection)), mark)
-        except Unanswered as unanswered:
-            if not self._was_committed(mark, deadline):
-                raise unanswered.error from None
-        return result[-1]
-
-    def _was_committed(self, mark: Mark, deadline: float) -> bool:
-        try:
-            return self._retried(lambda: self._access.holds(mark), deadline)
-        except DatabaseUnavailable as error:
-            raise in_doubt(error) from error
-
-    def _retried(self, attempt: Callable[[], T], deadline: float) -> T:
-        pause = BACKOFF[0]
-        while True:
-            try:
-                return attempt()
-            except Exception as error:
-                if not self._access.is_passing(error) or time.monotonic() + pause > deadline:
-                    final = self._access.final(error)
-                    if final is error:
-                        raise
-                    raise final from error
-            time.sleep(pause * random.uniform(0.5, 1.0))
-            pause = min(pause * 2, BACKOFF[1])
+            return self._access.commit(work, mark, deadline)
+        except Undecided as undecided:
+            raise undecided.error from undecided.__cause__
 
 
 def _checked(text: str) -> URL:

@@ -13,7 +13,6 @@ is its own.
 from __future__ import annotations
 
 import os
-import random
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -26,13 +25,10 @@ from sqlalchemy.engine import URL, Connection
 
 from solar_orch import faults
 from solar_orch.collector import collecting_nothing
-from solar_orch.store.access import Access, Unanswered, in_doubt
-from solar_orch.store.commits import Mark, Marks
+from solar_orch.store.access import Access, Undecided
+from solar_orch.store.commits import Marks
+from solar_orch.store.pauses import Pauses
 
-#: Seconds between tries: from the first, growing to the second, with jitter.
-BACKOFF = (0.0002, 0.25)
-#: What the pause between tries grows by.
-_GROWTH = 1.5
 #: Seconds without work after which the thread ends, and its connection is closed.
 IDLE = 30.0
 #: Seconds for which what is in no hurry waits for something that is.
@@ -48,15 +44,7 @@ _start_thread = monkey.get_original("_thread", "start_new_thread")
 _sleep = monkey.get_original("time", "sleep")
 _monotonic = monkey.get_original("time", "monotonic")
 
-
-class _Undecided(Exception):  # noqa: N818 - becomes an answer
-    """Whether a commit was made could not be found out."""
-
-    in_doubt = True
-
-    def __init__(self, error: Exception) -> None:
-        self.error = error
-        super().__init__(str(error))
+_PAUSES = Pauses(0.0002, 0.25, 1.5, _sleep, _monotonic)
 
 
 class _Change:
@@ -122,7 +110,7 @@ class Group:
 
     def __init__(self, url: URL) -> None:
         self._url = url
-        self._access = Access(url, single=True)
+        self._access = Access(url, _PAUSES, single=True)
         self._marks = Marks()
         #: Guards what follows; never held for long.
         self._lock = _allocate_lock()
@@ -230,8 +218,7 @@ class Group:
 
     def _commit_in_time(self, changes: list[_Change]) -> None:
         """Commit these, and what comes while that does not succeed; each is tried until its deadline."""
-        pause = BACKOFF[0]
-        while changes:
+        for pause in _PAUSES:
             try:
                 self._commit(changes)
             except Exception as error:
@@ -241,8 +228,9 @@ class Group:
                 changes = self._fail_late(changes, error, pause)
             else:
                 return
-            _sleep(pause * random.uniform(0.5, 1.0))
-            pause = min(pause * _GROWTH, BACKOFF[1])
+            if not changes:
+                return
+            _PAUSES.make(pause)
             changes += self._take()
 
     def _fail_late(self, changes: list[_Change], error: Exception, pause: float) -> list[_Change]:
@@ -268,29 +256,12 @@ class Group:
         """
         try:
             with self._busy, self._marks.take() as mark:
-                self._make(changes, mark)
-        except _Undecided as undecided:
+                deadline = max(change.deadline for change in changes)
+                self._access.commit(lambda connection: _apply(connection, changes), mark, deadline)
+        except Undecided as undecided:
             self._give_error(changes, undecided.error)
         else:
             self._give(changes)
-
-    def _make(self, changes: list[_Change], mark: Mark) -> None:
-        try:
-            self._access.commit(lambda connection: _apply(connection, changes), mark)
-        except Unanswered as unanswered:
-            if not self._was_committed(mark, max(change.deadline for change in changes)):
-                raise unanswered.error from None
-
-    def _was_committed(self, mark: Mark, deadline: float) -> bool:
-        pause = BACKOFF[0]
-        while True:
-            try:
-                return self._access.holds(mark)
-            except Exception as error:
-                if not self._access.is_passing(error) or _monotonic() + pause > deadline:
-                    raise _Undecided(in_doubt(self._access.final(error))) from error
-            _sleep(pause * random.uniform(0.5, 1.0))
-            pause = min(pause * _GROWTH, BACKOFF[1])
 
     def _give_error(self, changes: list[_Change], error: Exception) -> None:
         for change in changes:

@@ -78,7 +78,7 @@ def test_what_cannot_be_read_back_is_said_to_be_in_doubt(database, monkeypatch):
         raise DatabaseUnavailable("db", "away")
 
     faults.arm("answer=raise")
-    monkeypatch.setattr(writing(database), "holds", away)
+    monkeypatch.setattr(writing(database), "_holds", away)
     with pytest.raises(DatabaseUnavailable, match="not known") as caught:
         database.write(put("a"))
     assert caught.value.in_doubt
