@@ -51,6 +51,38 @@ def _driver(name: str) -> cfg.Opt:
     )
 
 
+def _ssh_opts() -> list[cfg.Opt]:
+    of_client = "What is not set is as the ssh client of the worker's user has it."
+    return [
+        cfg.StrOpt("ssh_user", help=f"User on the other host, for tasks that name none. {of_client}"),
+        cfg.PortOpt("ssh_port", min=1, help=f"Port of sshd, for tasks that name none. {of_client}"),
+        cfg.StrOpt("ssh_key", help=f"Path of a private key, for tasks that name none. {of_client}"),
+        cfg.StrOpt(
+            "ssh_config_file",
+            help="Path of the configuration of the ssh client; "
+            "not set: ~/.ssh/config and /etc/ssh/ssh_config.",
+        ),
+        cfg.StrOpt(
+            "ssh_known_hosts",
+            help="Path of the file with the keys of hosts; not set: ~/.ssh/known_hosts and "
+            "/etc/ssh/ssh_known_hosts. A host whose key is not there is refused.",
+        ),
+        cfg.IntOpt(
+            "ssh_connect_timeout",
+            default=10,
+            min=1,
+            help="Seconds after which a host that does not answer is given up.",
+        ),
+        cfg.IntOpt(
+            "ssh_persist",
+            default=60,
+            min=0,
+            help="Seconds for which a connection is kept after its last command, for the next one to use; "
+            "0: each command has a connection of its own.",
+        ),
+    ]
+
+
 def orchestration_opts() -> list[cfg.Opt]:
     """Fresh option objects of the group; defaults follow the XDG variables of the environment."""
     return [
@@ -150,6 +182,7 @@ def orchestration_opts() -> list[cfg.Opt]:
             min=1024,
             help="Bytes of a command's output that are kept: the first and the last half of it.",
         ),
+        *_ssh_opts(),
     ]
 
 

@@ -192,6 +192,21 @@ class CommandFailed(TaskError):
         super().__init__(f"{how}: {stderr_tail.strip()}" if stderr_tail.strip() else how)
 
 
+class HostUnreachable(TaskError):
+    """A command could not be run on another host, or was cut off from here; it may have run there.
+
+    :param host: as the task names it
+    :param problem: what is wrong, and what could be done
+    :param said: what the program that was to reach it has said, or ""
+    """
+
+    def __init__(self, host: str, problem: str, said: str = "") -> None:
+        self.host = host
+        self.problem = problem
+        self.said = said
+        super().__init__(f"{host}: {problem}" + (f"; it says: {said}" if said else ""))
+
+
 class ExecutionTimeout(TaskError):
     """A task ran longer than its ``timelimit``, or had no result within its ``timeout``."""
 
@@ -321,3 +336,23 @@ class DatabaseUnavailable(SolarError):
         self.in_doubt = in_doubt
         doubt = " (whether the last change was made is not known)" if in_doubt else ""
         super().__init__(f"database {database} is not available: {problem}{doubt}")
+
+
+# -- as text -----------------------------------------------------------------
+
+#: Characters of a task's error that are kept: its beginning.
+ERRMSG_LIMIT = 16 * 1024
+
+
+def describe(error: BaseException) -> str:
+    """An error as a task's errmsg: SolarErrors speak for themselves, of others the type helps."""
+    name = type(error).__name__
+    try:
+        text = str(error)
+    except Exception as problem:
+        text = f"its text cannot be had ({type(problem).__name__})"
+    if not isinstance(error, SolarError) or not text:
+        text = f"{name}: {text}" if text else name
+    # Neither a database nor a message takes surrogates, which come with names of files that are no UTF-8.
+    text = text.encode("utf-8", "backslashreplace").decode()
+    return text if len(text) <= ERRMSG_LIMIT else f"{text[:ERRMSG_LIMIT]} ... ({len(text)} characters)"

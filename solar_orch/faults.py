@@ -38,6 +38,7 @@ COMMITS: dict[str, str] = {
     "renew": "a scheduler keeps its leads",
     "release": "a scheduler gives up the lead of a plan",
     "dispatch": "new attempts are recorded",
+    "pass_over": "tasks whose condition does not hold are passed over",
     "refuse": "an attempt that cannot be sent ends",
     "expire": "an attempt that had no result in time ends, or is to be killed",
     "lose": "an attempt without a heartbeat is judged lost",

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from solar_orch.config import GROUP
-from solar_orch.errors import DatabaseUnavailable
+from solar_orch.errors import DatabaseUnavailable, describe
 from solar_orch.states import State
 from solar_orch.workers.base import Worker
 from solar_orch.workers.calls import Ctxt, Stopping
-from solar_orch.workers.ledger import AttemptLedger, describe
+from solar_orch.workers.ledger import AttemptLedger
 from solar_orch.workers.outbox import Outbox
 from solar_orch.workers.reaper import Reaper
 

@@ -12,13 +12,14 @@ import click
 if TYPE_CHECKING:
     from oslo_config import cfg
 
+    from solar_orch.api.orchestrator import Orchestrator
     from solar_orch.store import Store
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 class App:
-    """Configuration and database of one command line; both come into being when they are asked for.
+    """Configuration, verbs and database of one command line; they come into being when they are asked for.
 
     :param config_files: of ``--config-file``
     :param config_dirs: of ``--config-dir``
@@ -41,19 +42,27 @@ class App:
         return config.load(self.options, prog="solar-orch")
 
     @cached_property
+    def orchestrator(self) -> Orchestrator:
+        """The verbs.
+
+        :raises ConfigError: if the configuration cannot be used
+        """
+        from solar_orch.api.orchestrator import Orchestrator
+
+        return Orchestrator(self.conf)
+
+    @property
     def store(self) -> Store:
         """The database.
 
         :raises ConfigError: if the configuration cannot be used
         """
-        from solar_orch.store import Store
-
-        return Store(self.conf)
+        return self.orchestrator.store
 
     def close(self) -> None:
         """Close what was opened."""
-        if "store" in self.__dict__:
-            self.store.close()
+        if "orchestrator" in self.__dict__:
+            self.orchestrator.close()
 
 
 def _uid(text: str) -> str:

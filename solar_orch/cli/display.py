@@ -47,7 +47,7 @@ def report_plan(app: App, uid: str, format_: str = "text") -> ExitCode:
             _write(_members(head, tasks=list(map(report.task_as_json, outcomes))))
         else:
             print_report(plan, outcomes)
-    failed = any(outcome.status is State.ERROR for outcome in outcomes)
+    failed = any(outcome.has_failed for outcome in outcomes)
     return ExitCode.FAILURE if failed else ExitCode.OK
 
 

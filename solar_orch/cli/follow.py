@@ -10,7 +10,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from solar_orch.cli.wait import ENDED
+from solar_orch.api.wait import ENDED
 from solar_orch.plan.report import Outcome
 from solar_orch.states import State
 

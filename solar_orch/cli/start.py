@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 import click
 
 from solar_orch.cli.display import report_plan
-from solar_orch.cli.presence import hint, missing_workers
-from solar_orch.cli.wait import until_over
 from solar_orch.config import GROUP
 from solar_orch.errors import ExitCode
 
@@ -29,15 +27,14 @@ def start_plan(app: App, uid: str, wait: float | None) -> ExitCode:
     :return: the exit code
     :raises UnknownPlan: if there is no such plan
     """
-    uid = app.store.plans.want(uid).uid
-    missing = missing_workers(app)
+    uid = app.orchestrator.run_once(uid)
+    missing = app.orchestrator.missing_workers()
     if missing:
         return _no_worker(uid, missing)
-    hint(app, uid)
     if wait is None:
         return ExitCode.OK
     watch = _Watch(app)
-    over = until_over(app.store, uid, wait, watch.look)
+    over = app.orchestrator.wait(uid, wait, watch.look)
     code = report_plan(app, uid)
     if over:
         return code
@@ -65,7 +62,7 @@ class _Watch:
         now = time.monotonic()
         if now >= self._next_look:
             self._next_look = now + _LOOK
-            self.missing = missing_workers(self._app)
+            self.missing = self._app.orchestrator.missing_workers()
             if not self.missing:
                 self._seen = now
             self.gone = now - self._seen > self._lease

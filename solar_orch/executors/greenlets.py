@@ -348,6 +348,9 @@ _FIELDS: dict[str, tuple[type, ...]] = {
     "plan_uid": (str,),
     "attempt": (int,),
     "timeout": (int, float, type(None)),
+    "env": (dict,),
+    "cwd": (str,),
+    "secrets": (list,),
 }
 #: What a database can count to.
 _MAX_ATTEMPT = 2**63 - 1

@@ -26,6 +26,8 @@ _KEYS = (
     "retry_delay",
     "retry_delay_max",
     "on_lost",
+    "on_error",
+    "when",
     "type_limit",
     "resource_type",
     "weight",
@@ -45,7 +47,10 @@ def dump(plan: Plan) -> str:
 
 def lines(plan: Plan) -> Iterator[str]:
     """What :func:`dump` returns, in pieces of whole lines, for plans that are large."""
-    head = {"name": plan.name} if plan.uid is None else {"name": plan.name, "uid": plan.uid}
+    head: dict[str, Any] = {"name": plan.name}
+    for key in ("uid", "env", "cwd"):
+        if value := getattr(plan, key):
+            head[key] = value
     yield _yaml(head)
     yield "tasks:\n"
     tasks = iter(plan.tasks)

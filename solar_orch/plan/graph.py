@@ -32,6 +32,19 @@ def topological_order(after: Predecessors) -> list[int]:
     return order
 
 
+def longest_below(children: Sequence[Sequence[int]]) -> list[int]:
+    """Of each node the number of nodes on the longest path below it.
+
+    :param children: of each node those that follow it; no node comes before one that it follows
+    """
+    below = [0] * len(children)
+    for node in range(len(children) - 1, -1, -1):
+        for child in children[node]:
+            if below[child] >= below[node]:
+                below[node] = below[child] + 1
+    return below
+
+
 def find_cycles(after: Predecessors, limit: int = 10) -> list[list[int]]:
     """Up to `limit` cycles that have no node in common, so that each needs a repair of its own.
 

@@ -12,6 +12,12 @@ from solar_orch.states import State
 #: Seconds that a task without ``retry_delay_max`` waits at most, unless its ``retry_delay`` is longer.
 RETRY_DELAY_MAX = 3600.0
 
+#: The type of a task that runs although some of its predecessors failed, once none of them can go on;
+#: it judges how many did.
+FAULT_TOLERANCE = "fault_tolerance"
+#: Types whose first argument, where it is a text, is a command for a shell.
+SHELL_TYPES = frozenset({"cmd", "ssh"})
+
 
 class OnLost(enum.StrEnum):
     """What becomes of a task whose attempt was lost with its worker."""
@@ -22,6 +28,15 @@ class OnLost(enum.StrEnum):
     ERROR = "error"
 
 
+class OnError(enum.StrEnum):
+    """What the failure of a task means to those that wait for it, and to the plan."""
+
+    #: They never start, and the plan has failed.
+    FAIL = "fail"
+    #: It counts as visited, and as no failure of the plan.
+    IGNORE = "ignore"
+
+
 @dataclass(slots=True)
 class Task:
     """One task as the plan states it."""
@@ -30,6 +45,7 @@ class Task:
     name: str
     #: Name of a task type of the tasks worker.
     type: str
+    #: In the texts of both, references (see ``plan.templates``) stand for what is filled in later.
     args: list[Any] = field(default_factory=list)
     kwargs: dict[str, Any] = field(default_factory=dict)
     #: Host or group it is for; ``target_limit`` tasks of one target run at once.
@@ -44,8 +60,9 @@ class Task:
     type_limit: int | None = None
     #: What ``type_limit`` counts; the task's type when None.
     resource_type: str | None = None
-    #: Among tasks that may start the heavier goes first.
-    weight: float = 0
+    #: Among tasks that may start the heavier goes first.  None: the length of the longest path below it,
+    #: so that the critical path goes first.
+    weight: float | None = None
     status: State = State.PENDING
     #: Names of the tasks that must be visited before this one starts.  No duplicates, in order of
     #: the file; ``before`` of a file is turned into ``after`` of the tasks that it names.
@@ -55,6 +72,10 @@ class Task:
     #: Seconds that ``retry_delay`` grows to at most; None: see :func:`retry_delay`.
     retry_delay_max: float | None = None
     on_lost: OnLost = OnLost.RERUN
+    on_error: OnError = OnError.FAIL
+    #: A condition (see ``plan.condition``) over the results of its direct predecessors; where it does not
+    #: hold the task becomes NOOP.  None: it always runs.
+    when: str | None = None
 
     @property
     def limited_type(self) -> str:
@@ -71,6 +92,10 @@ class Plan:
     tasks: list[Task]
     #: Given by the file, or None: then the store makes one.
     uid: str | None = None
+    #: What commands find in their environment besides that of the worker.
+    env: dict[str, str] = field(default_factory=dict)
+    #: The directory in which commands run; None: that of the worker.
+    cwd: str | None = None
 
 
 def retry_delay(base: float, ceiling: float | None, failures: int) -> float:

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from solar_orch.plan.graph import longest_below
 from solar_orch.plan.limits import Key, Limited, Limits
 from solar_orch.plan.model import retry_delay
 from solar_orch.states import DISPATCHABLE, VISITED, State
@@ -27,11 +28,21 @@ class Subject(Limited, Protocol):
     @property
     def status(self) -> State: ...
     @property
+    def tolerant(self) -> bool:
+        """Whether it runs although predecessors failed, once none of them can go on."""
+
+    @property
+    def ignored(self) -> bool:
+        """Whether its failure counts as visited, and as no failure of the plan."""
+
+    @property
     def attempt(self) -> int: ...
     @property
     def claimed(self) -> bool: ...
     @property
-    def weight(self) -> float: ...
+    def weight(self) -> float | None:
+        """None: the length of the longest path below it."""
+
     @property
     def timeout(self) -> float | None: ...
     @property
@@ -84,7 +95,7 @@ class Expire:
 class Finish:
     """Nothing runs and nothing more can."""
 
-    #: Whether a task is in ERROR.
+    #: Whether a task is in ERROR whose failure counts.
     failed: bool
 
 
@@ -100,9 +111,22 @@ class _Timer(enum.IntEnum):
     RETRY = 2
 
 
+class _Standing(enum.Enum):
+    """What a task means to those that wait for it."""
+
+    OPEN = enum.auto()
+    PASSED = enum.auto()
+    #: Unless somebody steers it, it will not be passed.
+    HOPELESS = enum.auto()
+
+
+_OPEN, _PASSED, _HOPELESS = _Standing
+
+
 class _Node:
     __slots__ = (
         "attempt",
+        "blocked",
         "children",
         "counted",
         "delayed",
@@ -112,9 +136,11 @@ class _Node:
         "position",
         "queued",
         "refused",
+        "standing",
         "state",
         "subject",
         "waits",
+        "weight",
     )
 
     def __init__(self, subject: Subject) -> None:
@@ -123,9 +149,13 @@ class _Node:
         self.state = subject.status
         self.attempt = subject.attempt
         self.failures = subject.failures
+        self.weight = subject.weight or 0.0
         self.children: list[int] = []
-        #: Number of predecessors that are not visited.
+        #: Number of predecessors that it has to wait for.
         self.missing = 0
+        #: Number of predecessors that are hopeless.
+        self.blocked = 0
+        self.standing = _OPEN
         #: Whether it counts for the limits.
         self.counted = False
         #: Whether the delay after a failure has not passed yet.
@@ -142,6 +172,24 @@ class _Node:
     def should_wait(self) -> bool:
         """What `waits` has to be."""
         return self.state in DISPATCHABLE and self.missing == 0 and not self.counted
+
+    def should_stand(self) -> _Standing:
+        """What `standing` has to be."""
+        if self.state in VISITED:
+            return _PASSED
+        if self.state in DISPATCHABLE:
+            return _HOPELESS if self.blocked and not self.subject.tolerant else _OPEN
+        if self.state == State.INPROGRESS:
+            return _OPEN
+        return _PASSED if self.state == State.ERROR and self.subject.ignored else _HOPELESS
+
+    def note_predecessor(self, old: _Standing, new: _Standing) -> None:
+        """One of those before it stands differently now."""
+        self.blocked += (new is _HOPELESS) - (old is _HOPELESS)
+        self.missing += self._waits_for(new) - self._waits_for(old)
+
+    def _waits_for(self, standing: _Standing) -> bool:
+        return standing is _OPEN or (standing is _HOPELESS and not self.subject.tolerant)
 
 
 class Progress:
@@ -179,8 +227,8 @@ class Progress:
         self._waiting = 0
         for child, parent in edges:
             self._nodes[parent].children.append(child)
-            if self._nodes[parent].state not in VISITED:
-                self._nodes[child].missing += 1
+            self._nodes[child].missing += 1
+        self._weigh()
         for node in self._nodes:
             self._enter(node, now, loading=True)
 
@@ -191,13 +239,10 @@ class Progress:
         node = self._nodes[position]
         if attempt < node.attempt or (attempt == node.attempt and state == node.state):
             return
-        was_visited = node.state in VISITED
         self._leave(node, state)
         node.attempt = attempt
         node.state = state
         self._enter(node, now)
-        if was_visited != (state in VISITED):
-            self._tell_children(node, -1 if state in VISITED else 1)
 
     # -- decisions -------------------------------------------------------------
 
@@ -251,9 +296,18 @@ class Progress:
 
     # -- the inside ------------------------------------------------------------
 
+    def _weigh(self) -> None:
+        """Give those without a weight the length of the longest path below them."""
+        if all(node.subject.weight is not None for node in self._nodes):
+            return
+        below = longest_below([node.children for node in self._nodes])
+        for node, length in zip(self._nodes, below, strict=True):
+            if node.subject.weight is None:
+                node.weight = length
+
     def _enter(self, node: _Node, now: float, *, loading: bool = False) -> None:
         """Take into account the state that the node is in now."""
-        if node.state == State.ERROR:
+        if node.state == State.ERROR and not node.subject.ignored:
             self._errors += 1
         elif node.state == State.INPROGRESS:
             if not node.counted:
@@ -265,10 +319,12 @@ class Progress:
                 node.failures += 1
             self._delay(node, now, loading)
         self._reconsider(node)
+        if node.should_stand() is not node.standing:
+            self._change_standing(node)
 
     def _leave(self, node: _Node, new: State) -> None:
         """Take back what `_enter` did for the state that the node is leaving."""
-        if node.state == State.ERROR:
+        if node.state == State.ERROR and not node.subject.ignored:
             self._errors -= 1
         if new == State.PENDING and node.state != State.INPROGRESS:
             # Neither lost nor handed back: somebody wants it to begin anew.
@@ -277,11 +333,21 @@ class Progress:
         if node.counted and new != State.INPROGRESS:
             self._uncount(node)
 
-    def _tell_children(self, node: _Node, step: int) -> None:
-        for position in node.children:
-            child = self._nodes[position]
-            child.missing += step
-            self._reconsider(child)
+    def _change_standing(self, node: _Node) -> None:
+        """Let it stand as it should, and those below it whose standing depends on that."""
+        changing = [node]
+        while changing:
+            node = changing.pop()
+            old, new = node.standing, node.should_stand()
+            if old is new:
+                continue
+            node.standing = new
+            for position in node.children:
+                child = self._nodes[position]
+                child.note_predecessor(old, new)
+                self._reconsider(child)
+                if old is _HOPELESS or new is _HOPELESS:
+                    changing.append(child)
 
     def _reconsider(self, node: _Node) -> None:
         """After any change of the node: let it wait, and be in the queue, exactly if it should."""
@@ -291,7 +357,7 @@ class Progress:
             self._waiting += 1 if waits else -1
         queued = waits and not node.delayed and not node.refused
         if queued and not node.queued:
-            heapq.heappush(self._ready, (-node.subject.weight, node.position, node.entry))
+            heapq.heappush(self._ready, (-node.weight, node.position, node.entry))
         elif node.queued and not queued:
             node.entry += 1
         node.queued = queued

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from solar_orch.states import DISPATCHABLE, VISITED, PlanStatus, State
+from solar_orch.states import PlanStatus, State
 
 
 # Not frozen: they are made by the hundred thousand, and that would take three times as long.
@@ -27,6 +27,13 @@ class Outcome:
     end_time: float | None
     #: None also where it was not asked for.
     output: str | None = None
+    #: Whether its failure counts as visited, and as no failure of the plan.
+    ignored: bool = False
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it is in ERROR, and that counts."""
+        return self.status is State.ERROR and not self.ignored
 
     @property
     def duration(self) -> float | None:
@@ -37,24 +44,6 @@ class Outcome:
 
 
 # -- judging -------------------------------------------------------------------
-
-
-def can_go_on(states: Sequence[State], edges: Iterable[tuple[int, int]]) -> bool:
-    """Whether a task is running, or can start now or later if the plan is run.
-
-    :param states: of all tasks, in topological order
-    :param edges: (child, parent) places in `states`
-    """
-    parents: dict[int, list[int]] = {}
-    for child, parent in edges:
-        parents.setdefault(child, []).append(parent)
-    passable: list[bool] = []
-    for position, state in enumerate(states):
-        reachable = state in DISPATCHABLE and all(passable[parent] for parent in parents.get(position, ()))
-        if reachable or state is State.INPROGRESS:
-            return True
-        passable.append(state in VISITED)
-    return False
 
 
 def count(outcomes: Iterable[Outcome]) -> dict[State, int]:
@@ -107,6 +96,7 @@ def _task(outcome: Outcome) -> dict[str, Any]:
         "type": outcome.type,
         "target": outcome.target,
         "status": str(outcome.status),
+        "ignored": outcome.ignored,
         "errmsg": outcome.errmsg,
         "attempt": outcome.attempt,
         "start_time": outcome.start_time,
@@ -123,6 +113,7 @@ def task_as_json(outcome: Outcome) -> str:
     return (
         f'{{"name": {_quoted(outcome.name)}, "type": {_quoted(outcome.type)},'
         f' "target": {_text(outcome.target)}, "status": "{outcome.status}",'
+        f' "ignored": {"true" if outcome.ignored else "false"},'
         f' "errmsg": {_text(outcome.errmsg)}, "attempt": {outcome.attempt},'
         f' "start_time": {_time(outcome.start_time)}, "end_time": {_time(outcome.end_time)},'
         f' "output": {_text(outcome.output)}}}'
@@ -157,8 +148,13 @@ def cells(outcome: Outcome, now: float) -> tuple[str, str, str, str, str, str]:
         shown(outcome.target or ""),
         str(outcome.attempt) if outcome.attempt else "",
         "" if duration is None else seconds(duration),
-        first_line(outcome.errmsg or ""),
+        _error(outcome),
     )
+
+
+def _error(outcome: Outcome) -> str:
+    error = first_line(outcome.errmsg or "")
+    return f"ignored: {error}" if outcome.ignored and error else error
 
 
 def headline(uid: str, name: str, status: PlanStatus) -> str:

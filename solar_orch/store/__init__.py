@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from solar_orch.store.leases import Leases
     from solar_orch.store.log import Log
     from solar_orch.store.plans import Plans
+    from solar_orch.store.results import Results
     from solar_orch.store.workers import Workers
 
 
@@ -73,6 +74,13 @@ class Store:
         from solar_orch.store.workers import Workers
 
         return Workers(self.database)
+
+    @cached_property
+    def results(self) -> Results:
+        """What earlier tasks have come to."""
+        from solar_orch.store.results import Results
+
+        return Results(self.database)
 
     @cached_property
     def log(self) -> Log:

@@ -34,6 +34,8 @@ class Dispatch:
     timelimit: float | None
     timeout: float | None
     target: str | None
+    #: Whether its arguments are templates.
+    templates: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ class _Wish(NamedTuple):
 def _sent(attempt: str) -> str:
     """The columns that :func:`_dispatch_of` takes."""
     return f"""tasks.position, tasks.name, tasks.type, tasks.args, tasks.kwargs, {attempt}, tasks.timelimit,
-        tasks.timeout, tasks.target"""
+        tasks.timeout, tasks.target, tasks.templates"""
 
 
 _IS_LED = "SELECT 1 FROM plans WHERE id = ? AND lease_owner = ? AND lease_epoch = ? AND wanted"
@@ -109,6 +111,7 @@ def _dispatch_of(
     timelimit: float | None,
     timeout: float | None,
     target: str | None,
+    templates: int,
 ) -> Dispatch:
     return Dispatch(
         position,
@@ -120,6 +123,7 @@ def _dispatch_of(
         timelimit,
         timeout,
         target,
+        bool(templates),
     )
 
 
@@ -260,6 +264,30 @@ class Attempts:
             return _wish(connection, *conditions, reason=reason)
 
         return self._database.write(work, "kill")
+
+    def pass_over(self, plan_id: int, epoch: int, positions: Mapping[int, State]) -> set[int]:
+        """As the plan's leader: make NOOP of tasks whose condition does not hold.
+
+        :param positions: position of the task to the state it is believed to be in
+        :return: the positions of those that were still so
+        """
+
+        def work(connection: Connection) -> set[int]:
+            return {
+                row.position
+                for old in sorted(set(positions.values()))
+                for row in transition(
+                    connection,
+                    old,
+                    State.NOOP,
+                    tasks.c.plan_id == plan_id,
+                    tasks.c.position.in_([place for place, state in positions.items() if state == old]),
+                    _led(plan_id, epoch),
+                    message="its condition does not hold",
+                )
+            }
+
+        return self._database.write(work, "pass_over")
 
     def refuse(self, plan_uid: str, name: str, attempt: int, errmsg: str) -> bool:
         """As the plan's leader: end in ERROR an attempt that cannot be sent to anyone.

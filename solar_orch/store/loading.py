@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy.engine import Connection
 
+from solar_orch.plan.model import FAULT_TOLERANCE, OnError
 from solar_orch.states import State
 from solar_orch.store import raw
 from solar_orch.store.raw import NOW
@@ -27,9 +28,14 @@ class TaskState(NamedTuple):
     status: State
     attempt: int
     claimed: bool
-    weight: float
+    #: None: the length of the longest path below it.
+    weight: float | None
     target: str | None
     limited_type: str
+    tolerant: bool
+    ignored: bool
+    #: Whether a condition says if it runs.
+    conditional: bool
     type_limit: int | None
     timeout: float | None
     retry_delay: float
@@ -59,6 +65,7 @@ class Graph:
 _TASKS = f"""
     SELECT json_group_array(json_array(
         position, name, status, attempt, worker IS NOT NULL, weight, target, coalesce(resource_type, type),
+        type = '{FAULT_TOLERANCE}', on_error = '{OnError.IGNORE}', condition IS NOT NULL,
         type_limit, timeout, retry_delay, retry_delay_max, failures, {NOW} - dispatched_at, {NOW} - end_time))
     FROM (SELECT * FROM tasks WHERE plan_id = ? AND position >= ? AND position < ? ORDER BY position)
 """
@@ -66,6 +73,8 @@ _EDGES = """
     SELECT json_group_array(child), json_group_array(parent)
     FROM edges WHERE plan_id = ? AND child >= ? AND child < ?
 """
+
+_BOOLEANS = tuple(TaskState._fields.index(name) for name in ("claimed", "tolerant", "ignored", "conditional"))
 
 _STATES = {str(state): state for state in State}
 
@@ -92,7 +101,8 @@ def load(connection: Connection, plan_id: int, pause: Callable[[], object]) -> G
 
 def _task(row: list[Any]) -> TaskState:
     row[2] = _STATES[row[2]]
-    row[4] = bool(row[4])
+    for place in _BOOLEANS:
+        row[place] = bool(row[place])
     # Of most there are few different ones.
     row[7] = intern(row[7])
     return TaskState._make(row)

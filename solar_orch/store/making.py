@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from solar_orch.plan.model import Plan, Task
+from solar_orch.plan.templates import is_template
 from solar_orch.states import PlanStatus
 from solar_orch.store.database import db_now
 from solar_orch.store.schema import edges, plans, tasks
@@ -30,6 +31,8 @@ _TASK_COLUMNS = (
     tasks.c.type,
     tasks.c.args,
     tasks.c.kwargs,
+    tasks.c.templates,
+    tasks.c.condition,
     tasks.c.target,
     tasks.c.timelimit,
     tasks.c.timeout,
@@ -37,6 +40,7 @@ _TASK_COLUMNS = (
     tasks.c.retry_delay,
     tasks.c.retry_delay_max,
     tasks.c.on_lost,
+    tasks.c.on_error,
     tasks.c.type_limit,
     tasks.c.resource_type,
     tasks.c.weight,
@@ -52,6 +56,8 @@ def insert_plan(connection: Connection, uid: str, plan: Plan, *, wanted: bool) -
         .values(
             uid=uid,
             name=plan.name,
+            env=plan.env or None,
+            cwd=plan.cwd,
             created_at=db_now(),
             status=PlanStatus.RUNNING if wanted else PlanStatus.PENDING,
             wanted=wanted,
@@ -97,13 +103,17 @@ def _task_rows(plan_id: int, every: Iterable[Task]) -> Iterator[tuple[Any, ...]]
 
 
 def _task_row(plan_id: int, position: int, task: Task) -> tuple[Any, ...]:
+    args = json.dumps(task.args) if task.args else "[]"
+    kwargs = json.dumps(task.kwargs) if task.kwargs else "{}"
     return (
         plan_id,
         position,
         task.name,
         task.type,
-        json.dumps(task.args) if task.args else "[]",
-        json.dumps(task.kwargs) if task.kwargs else "{}",
+        args,
+        kwargs,
+        is_template(args) or is_template(kwargs),
+        task.when,
         task.target,
         task.timelimit,
         task.timeout,
@@ -112,6 +122,7 @@ def _task_row(plan_id: int, position: int, task: Task) -> tuple[Any, ...]:
         task.retry_delay_max,
         # The driver would look for an adapter of each value that is no plain str.
         str(task.on_lost),
+        str(task.on_error),
         task.type_limit,
         task.resource_type,
         task.weight,

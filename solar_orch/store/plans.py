@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from solar_orch.errors import PlanExists, UnknownPlan
-from solar_orch.plan.model import OnLost, Plan, Task
+from solar_orch.plan.model import OnError, OnLost, Plan, Task
 from solar_orch.plan.report import Outcome
 from solar_orch.states import DISPATCHABLE, PlanStatus, State
 from solar_orch.store.database import Database
@@ -42,6 +42,8 @@ class PlanRow:
     wanted: bool
     lease_owner: str | None
     revision: int
+    env: dict[str, str]
+    cwd: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,8 @@ _PLAN = (
     plans.c.wanted,
     plans.c.lease_owner,
     plans.c.revision,
+    plans.c.env,
+    plans.c.cwd,
 )
 
 _STATUSES = (
@@ -103,6 +107,8 @@ def _plan_row(row: Any) -> PlanRow:
         row.wanted,
         row.lease_owner,
         row.revision,
+        row.env or {},
+        row.cwd,
     )
 
 
@@ -254,6 +260,7 @@ class Plans:
             tasks.c.start_time,
             tasks.c.end_time,
             tasks.c.output if output else sa.null(),
+            tasks.c.on_error == OnError.IGNORE,
         ).order_by(tasks.c.position)
         with self._database.read() as connection:
             plan = self._get(connection, uid)
@@ -304,7 +311,7 @@ class Plans:
             )
             for child, parent in links:
                 found[child].after.append(names[parent])
-        return Plan(name=row.name, uid=row.uid, tasks=list(found.values()))
+        return Plan(name=row.name, uid=row.uid, tasks=list(found.values()), env=row.env, cwd=row.cwd)
 
     def _get(self, connection: Connection, uid: str) -> PlanRow:
         query = sa.select(*_PLAN)
@@ -363,6 +370,8 @@ def _task_of(row: Any) -> Task:
         retry_delay=row.retry_delay,
         retry_delay_max=row.retry_delay_max,
         on_lost=OnLost(row.on_lost),
+        on_error=OnError(row.on_error),
+        when=row.condition,
         type_limit=row.type_limit,
         resource_type=row.resource_type,
         weight=row.weight,

@@ -21,7 +21,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 METADATA = MetaData()
 
@@ -40,6 +40,9 @@ plans = Table(
     # Unix seconds by the database's clock, as all columns that end in _at or _time.
     Column("created_at", Float, nullable=False),
     Column("status", String(16), nullable=False),
+    # What commands find in their environment, and where they run, unless their task says otherwise.
+    Column("env", JSON(none_as_null=True)),
+    Column("cwd", Text),
     # That the plan is to run: the truth that a call of `next` only hints at.
     Column("wanted", Boolean, nullable=False, default=False),
     # Who leads it.  An epoch is never used twice, so that it fences a leader that was replaced.
@@ -63,6 +66,10 @@ tasks = Table(
     Column("type", String(100), nullable=False),
     Column("args", JSON, nullable=False),
     Column("kwargs", JSON, nullable=False),
+    # Whether anything in args and kwargs is filled in when the task is dispatched, or later.
+    Column("templates", Boolean, nullable=False, default=False),
+    # What must hold for it to run; else it becomes NOOP.
+    Column("condition", Text),
     Column("target", String),
     Column("timelimit", Float),
     Column("timeout", Float),
@@ -70,9 +77,11 @@ tasks = Table(
     Column("retry_delay", Float, nullable=False),
     Column("retry_delay_max", Float),
     Column("on_lost", String(8), nullable=False),
+    Column("on_error", String(8), nullable=False),
     Column("type_limit", Integer),
     Column("resource_type", String),
-    Column("weight", Float, nullable=False),
+    # None stands for the length of the longest path below it.
+    Column("weight", Float),
     Column("status", String(12), nullable=False),
     # Number of dispatches so far; fences every change of an attempt.
     Column("attempt", Integer, nullable=False, default=0),

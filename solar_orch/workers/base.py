@@ -14,6 +14,7 @@ from solar_orch.store import Store
 from solar_orch.workers.calls import Background, Cancelled, Ctxt, Interruptible, Ledger, Stopping
 from solar_orch.workers.guarding import ProcessGuard
 from solar_orch.workers.output import BoundedOutput
+from solar_orch.workers.secrets import Secrets
 from solar_orch.workers.subscription import Method, Subscribable, tell
 
 if TYPE_CHECKING:
@@ -65,6 +66,8 @@ class Worker:
         self.backgrounds: list[Background] = [self._presence]
         #: What running calls have written, by task id and attempt; see :meth:`output`.
         self.outputs: dict[tuple[str, int], BoundedOutput] = {}
+        #: What running calls must not show, by task id and attempt; of those that have any.
+        self._secrets: dict[tuple[str, int], Secrets] = {}
         #: Ends the commands of this process when it cannot do so itself.
         self.process_guard = ProcessGuard()
         #: The callable surface: name to method, exactly the public methods of the driver.
@@ -103,8 +106,17 @@ class Worker:
 
         For the ledger when it settles; what nobody has taken is dropped at the end of the call.
         """
-        output = self.outputs.pop(_attempt_of(ctxt), None)
-        return None if output is None else output.text()
+        key = _attempt_of(ctxt)
+        text = self._output_text(key)
+        self.outputs.pop(key, None)
+        return text
+
+    def _output_text(self, key: tuple[str, int]) -> str | None:
+        """What a call has written so far, without its secrets; None if it has no output."""
+        output, secrets = self.outputs.get(key), self._secrets.get(key)
+        if output is None:
+            return None
+        return output.text() if secrets is None else secrets.mask(output.text())
 
     def ping(self, ctxt: Ctxt) -> None:
         """Control: record at once, in the database, that this worker is alive."""
@@ -136,7 +148,10 @@ class Worker:
         ledger = None if is_control else self.ledger
         if ledger is not None and not self._admitted(ledger, method, ctxt):
             return
-        result, error = self._outcome(target, ctxt, given, args, keywords, interruptible)
+        secrets = None
+        if ledger is not None and ctxt.get("secrets"):
+            secrets = self._secrets[_attempt_of(ctxt)] = Secrets(ctxt)
+        result, error = self._outcome(target, ctxt, given, args, keywords, interruptible, secrets)
         counts = True
         if ledger is not None:
             counts = self._settled(ledger, ctxt, result, error)
@@ -147,8 +162,9 @@ class Worker:
         elif counts:
             self._tell_all(target, "on_error", given, error, *args, **keywords)
         self._tell_all(target, "after", given)
-        if self.outputs and not is_control:
+        if (self.outputs or self._secrets) and not is_control:
             self.outputs.pop(_attempt_of(ctxt), None)
+            self._secrets.pop(_attempt_of(ctxt), None)
 
     def _target(self, method: str) -> Method:
         """What a call of this name runs.
@@ -203,16 +219,21 @@ class Worker:
         args: Sequence[Any],
         kwargs: Mapping[str, Any],
         interruptible: Interruptible,
+        secrets: Secrets | None,
     ) -> tuple[Any, BaseException | None]:
         try:
             with interruptible(ctxt):
                 for subscriber in self._subscribers(method, "before"):
                     tell(subscriber, "before", given)
-                return method.function(given, *args, **kwargs), None
+                if secrets is None:
+                    return method.function(given, *args, **kwargs), None
+                # Subscribers, and who is told afterwards, get what holds none.
+                with_secrets, args, kwargs = secrets.fill(method.name, given, args, kwargs)
+                return secrets.mask_result(method.function(with_secrets, *args, **kwargs)), None
         except Cancelled as signal:
             return None, signal.error
         except Exception as error:
-            return None, error
+            return None, error if secrets is None else secrets.mask_error(error)
         except BaseException as error:
             # GreenletExit, SystemExit and their like must end the call, not the worker.
             return None, Killed(f"{type(error).__name__}: {error}".rstrip(": "))

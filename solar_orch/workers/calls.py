@@ -30,6 +30,11 @@ class Ctxt(TypedDict, total=False):
     timeout: float | None
     #: Host or group that the task is for; counts for ``target_limit``.
     target: NotRequired[str | None]
+    #: What commands of the plan find in their environment, and where they run.
+    env: NotRequired[dict[str, str]]
+    cwd: NotRequired[str]
+    #: The secrets to be filled in; where there are any, all arguments, `env` and `cwd` are templates.
+    secrets: NotRequired[list[str]]
 
 
 def task_id(plan_uid: str, task_name: str) -> str:

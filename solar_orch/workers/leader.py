@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import gevent
@@ -11,11 +11,13 @@ import gevent
 from solar_orch.config import GROUP
 from solar_orch.errors import ExecutionTimeout
 from solar_orch.plan.progress import CheckClaim, Dispatch, Expire, Finish, Progress
+from solar_orch.plan.templates import TemplateError
 from solar_orch.plan.verdict import TIMED_OUT
 from solar_orch.states import State
 from solar_orch.store.attempts import Dispatch as Attempt
 from solar_orch.workers.ages import Ages
 from solar_orch.workers.calls import Ctxt, task_id
+from solar_orch.workers.inputs import Inputs
 
 if TYPE_CHECKING:
     from oslo_config import cfg
@@ -60,6 +62,9 @@ class Leader:
         self._dispatching = dispatching
         self._machine: Progress | None = None
         self._names: list[str] = []
+        self._inputs: Inputs | None = None
+        #: Positions of the tasks that have a condition.
+        self._conditional: frozenset[int] = frozenset()
         self._wanted = False
         self._finished = False
         self._cursor = 0
@@ -123,6 +128,8 @@ class Leader:
             now=now,
         )
         self._names = [task.name for task in loaded.graph.tasks]
+        self._conditional = frozenset(task.position for task in loaded.graph.tasks if task.conditional)
+        self._inputs = Inputs(self._store, self.plan_id, loaded.plan.env, loaded.plan.cwd)
         self._wanted = loaded.plan.wanted
         self.revision = loaded.plan.revision
         self._cursor = loaded.last_event
@@ -146,28 +153,54 @@ class Leader:
                 case Finish(failed):
                     self._finish(failed)
                     return True
-        if dispatches:
-            self._dispatch(machine, dispatches, now)
+        went_otherwise = bool(dispatches) and self._dispatch(machine, dispatches, now)
         if checks:
             self._send_again(machine, checks, now)
         for decision in expired:
             self._expire(decision)
-        return bool(expired)
+        return bool(expired) or went_otherwise
 
-    def _dispatch(self, machine: Progress, positions: dict[int, State], now: float) -> None:
-        made = self._store.attempts.dispatch(self.plan_id, self.epoch, positions)
+    def _dispatch(self, machine: Progress, positions: dict[int, State], now: float) -> bool:
+        """Make attempts and send them; whether the state of a task became another one by that."""
+        verdicts = self._judge(positions)
+        untrue = {p: state for p, state in positions.items() if verdicts.get(p) is False}
+        passed_over = self._pass_over(untrue) if untrue else set()
+        to_run = {p: state for p, state in positions.items() if p not in untrue}
+        made = self._store.attempts.dispatch(self.plan_id, self.epoch, to_run) if to_run else []
         for attempt in made:
             self._take(machine, attempt.position, attempt.attempt, State.INPROGRESS, now)
-            self._send_attempt(attempt)
-        for position in positions.keys() - {attempt.position for attempt in made}:
+        undecided = {p: why for p, why in verdicts.items() if isinstance(why, str)}
+        for attempt in made:
+            if attempt.position in undecided:
+                self._refuse(attempt, undecided[attempt.position])
+        self._send_all([attempt for attempt in made if attempt.position not in undecided])
+        for position in positions.keys() - {attempt.position for attempt in made} - passed_over:
             machine.refused(position)
+        return bool(passed_over or undecided)
+
+    def _judge(self, positions: dict[int, State]) -> dict[int, bool | str]:
+        """Of those that have a condition whether it holds, or why that cannot be said."""
+        # Of one that is tried again it did hold.
+        asked = [p for p, state in positions.items() if p in self._conditional and state == State.PENDING]
+        return self._inputs.judge(asked) if asked and self._inputs is not None else {}
+
+    def _pass_over(self, positions: dict[int, State]) -> set[int]:
+        passed_over = self._store.attempts.pass_over(self.plan_id, self.epoch, positions)
+        for position in passed_over:
+            LOG.info("%s: its condition does not hold", task_id(self.uid, self._names[position]))
+        return passed_over
+
+    def _refuse(self, attempt: Attempt, why: str) -> None:
+        LOG.error("%s: attempt %s: %s", task_id(self.uid, attempt.name), attempt.attempt, why)
+        self._store.attempts.refuse(self.uid, attempt.name, attempt.attempt, why)
 
     def _send_again(self, machine: Progress, checks: dict[int, int], now: float) -> None:
-        for attempt in self._store.attempts.unclaimed(self.plan_id, checks):
+        attempts = self._store.attempts.unclaimed(self.plan_id, checks)
+        for attempt in attempts:
             LOG.info("%s: attempt %s has not been claimed; sending it again",
                      task_id(self.uid, attempt.name), attempt.attempt)  # fmt: skip
-            self._send_attempt(attempt)
             machine.check_again(attempt.position, attempt.attempt, now)
+        self._send_all(attempts)
 
     def _expire(self, decision: Expire) -> None:
         name = self._names[decision.position]
@@ -194,7 +227,16 @@ class Leader:
             # Steered meanwhile, or led by somebody else.
             self._wanted = False
 
-    def _send_attempt(self, attempt: Attempt) -> None:
+    def _send_all(self, attempts: Sequence[Attempt]) -> None:
+        if not attempts or self._inputs is None:
+            return
+        for attempt, given in zip(attempts, self._inputs.fill(attempts), strict=True):
+            if isinstance(given, TemplateError):
+                self._refuse(attempt, f"its arguments cannot be filled in: {given}")
+            else:
+                self._send_attempt(*given)
+
+    def _send_attempt(self, attempt: Attempt, extra: Ctxt) -> None:
         ctxt: Ctxt = {
             "task_id": task_id(self.uid, attempt.name),
             "task_name": attempt.name,
@@ -204,6 +246,7 @@ class Leader:
             "timeout": attempt.timeout,
             "target": attempt.target,
         }
+        ctxt.update(extra)
         self._send(attempt.type, ctxt, *attempt.args, **attempt.kwargs)
 
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from solar_orch.config import GROUP
-from solar_orch.errors import DatabaseUnavailable, Interrupted, Rejected, SolarError
+from solar_orch.errors import DatabaseUnavailable, Interrupted, Rejected, describe
 from solar_orch.plan.verdict import Verdict, after_failure
 from solar_orch.states import State
 from solar_orch.store.claims import Claim, Standing
@@ -25,8 +25,6 @@ LOG = logging.getLogger(__name__)
 
 #: Bytes of JSON up to which a task's result is kept.
 RESULT_LIMIT = 64 * 1024
-#: Characters of a task's error that are kept: its beginning.
-ERRMSG_LIMIT = 16 * 1024
 
 #: Parts of a lease: between two heartbeats; that one may take; without one after which attempts are
 #: ended by their worker; and then, should the worker not be able to, by the guard of its commands.
@@ -296,20 +294,6 @@ def _is_alone(attempt: Attempt, lost: list[str]) -> bool:
         if not end_attempts_of(instance, attempt.task_id, earlier, _END_TIMEOUT):
             return False
     return not lost or end_orphans(attempt.plan_uid, attempt.task_name, earlier)
-
-
-def describe(error: BaseException) -> str:
-    """An error as a task's errmsg: SolarErrors speak for themselves, of others the type helps."""
-    name = type(error).__name__
-    try:
-        text = str(error)
-    except Exception as problem:
-        text = f"its text cannot be had ({type(problem).__name__})"
-    if not isinstance(error, SolarError) or not text:
-        text = f"{name}: {text}" if text else name
-    # Neither a database nor a message takes surrogates, which come with names of files that are no UTF-8.
-    text = text.encode("utf-8", "backslashreplace").decode()
-    return text if len(text) <= ERRMSG_LIMIT else f"{text[:ERRMSG_LIMIT]} ... ({len(text)} characters)"
 
 
 def _log_stale(attempt: Attempt, outcome: State, standing: Standing) -> None:

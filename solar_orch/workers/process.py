@@ -55,6 +55,7 @@ def run(
     env: Mapping[str, str] | None = None,
     cwd: str | None = None,
     stdin: str | bytes | None = None,
+    ends_with_stdin: bool = False,
     guard: ProcessGuard | None = None,
     key: str = "",
     attempt: int = 0,
@@ -77,6 +78,8 @@ def run(
     :param output: takes what the command writes to stdout and stderr, as it arrives
     :param env: the whole environment; that of this process when None
     :param stdin: what the command reads; nothing (``/dev/null``) when None
+    :param ends_with_stdin: stdin stays open behind what it reads, and its end, which comes with that of
+        this process as well, takes the place of SIGTERM: the command has SIGTERM blocked
     :param guard: ends the command when this process is killed, and on the
         other occasions that are told in :mod:`solar_orch.workers.guard`
     :param key: id of the task, under which its end can be asked for
@@ -88,7 +91,8 @@ def run(
         raise TaskError("the command is empty")
     data = stdin.encode("utf-8", "surrogatepass") if isinstance(stdin, str) else stdin
     start = _unguarded if guard is None else functools.partial(guard.start, key=key, attempt=attempt)
-    job = _Job(command, env, cwd, data, output, Tail(stdout_tail_bytes), Tail(stderr_tail_bytes), start)
+    tails = Tail(stdout_tail_bytes), Tail(stderr_tail_bytes)
+    job = _Job(command, env, cwd, data, ends_with_stdin, output, *tails, start)
     cancelled = Event()
     # The keeper is known to nobody else: nothing can be thrown into it.
     keeper = gevent.spawn(_keep, job, cancelled)
@@ -119,6 +123,7 @@ class _Job:
     env: Mapping[str, str] | None
     cwd: str | None
     stdin: bytes | None
+    ends_with_stdin: bool
     output: BoundedOutput
     stdout: Tail
     stderr: Tail
@@ -174,7 +179,7 @@ class _Process:
             on_failure.pop_all()
         self.pid: int = self._popen.pid
         LOG.debug("process %d started", self.pid)
-        self._feeder = None if stdin is None else _Feeder(stdin, job.stdin or b"")
+        self._feeder = None if stdin is None else _Feeder(stdin, job.stdin or b"", job.ends_with_stdin)
         self._readers = [_Reader(stdout, job.output, job.stdout), _Reader(stderr, job.output, job.stderr)]
 
     @property
@@ -193,6 +198,8 @@ class _Process:
 
     def end(self) -> None:
         """End it and all that it started; blocks until they are dead or given up."""
+        if self._feeder is not None:
+            self._feeder.finish()
         session.end(self.pid, sleep=gevent.sleep)
         gevent.wait([self._popen], timeout=session.PATIENCE)
 
@@ -254,10 +261,14 @@ def _bytes_waiting(fd: int) -> int:
 
 
 class _Feeder:
-    """Writes to a pipe as fast as it is read, and closes it at the end."""
+    """Writes to a pipe as fast as it is read, and closes it at the end.
 
-    def __init__(self, fd: int, data: bytes) -> None:
+    :param hold: whether that end is only :meth:`finish`
+    """
+
+    def __init__(self, fd: int, data: bytes, hold: bool = False) -> None:
         self._fd: int | None = fd
+        self._hold = hold
         make_nonblocking(fd)
         self._greenlet = gevent.spawn(self._write, fd, memoryview(data))
 
@@ -268,7 +279,8 @@ class _Feeder:
                 gevent.sleep(0)
         except BrokenPipeError:
             LOG.debug("%d bytes of stdin were not read", len(data))
-        self._close()
+        if not self._hold:
+            self._close()
 
     def finish(self) -> None:
         """Write no more."""
@@ -291,7 +303,7 @@ def _pipe(on_failure: ExitStack, child_ends: ExitStack) -> tuple[int, int]:
 
 def _stdin_pipe(job: _Job, on_failure: ExitStack, child_ends: ExitStack) -> tuple[int | None, int]:
     """(end to be kept, end for the child); without text the latter is ``/dev/null``."""
-    if job.stdin is None:
+    if job.stdin is None and not job.ends_with_stdin:
         null = os.open(os.devnull, os.O_RDONLY)
         child_ends.callback(_close, null)
         return None, null
@@ -308,6 +320,8 @@ def _popen(job: _Job, stdin: int, stdout: int, stderr: int, preexec_fn: Callable
     def begin() -> None:
         """In the child, before it becomes the command."""
         preexec_fn()
+        if job.ends_with_stdin:
+            signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
         if env is not None:
             env[SESSION] = str(os.getpid())
 

@@ -13,11 +13,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import gevent
 
-from solar_orch.errors import CommandFailed, DatabaseUnavailable, Killed, TaskError, Unrunnable
+from solar_orch.errors import DatabaseUnavailable, Killed, TaskError, Unrunnable
 from solar_orch.plan.verdict import TIMED_OUT
-from solar_orch.workers import orphans, process
+from solar_orch.states import VISITED
+from solar_orch.workers import process
 from solar_orch.workers.base import Worker
 from solar_orch.workers.calls import Ctxt, Ledger, cancellation
+from solar_orch.workers.commands import Arguments, result_of, task_variables
+from solar_orch.workers.ssh import Ssh
 from solar_orch.workers.subscription import Method
 
 if TYPE_CHECKING:
@@ -29,7 +32,7 @@ LOG = logging.getLogger(__name__)
 
 
 class Tasks(Worker):
-    """Task types ``echo``, ``sleep``, ``error``, ``noop``, ``cmd`` and ``solar_resource``.
+    """Task types ``echo``, ``sleep``, ``error``, ``noop``, ``cmd``, ``ssh`` and ``solar_resource``.
 
     A driver with further types derives from it and adds methods.  Arguments
     that do not fit a type's signature end the task with an error that shows
@@ -43,6 +46,8 @@ class Tasks(Worker):
 
     def __init__(self, conf: cfg.ConfigOpts, clients: Mapping[str, Client]) -> None:
         super().__init__(conf, clients)
+        self._ssh = Ssh(conf, self.process_guard)
+        self.background(self._ssh.connections.close_when_stopping)
         for type_ in self.task_types():
             method = self.methods[type_]
             method.function = _fitted(type_, method.function)
@@ -73,6 +78,29 @@ class Tasks(Worker):
         """
         raise TaskError(str(message))
 
+    def fault_tolerance(self, ctxt: Ctxt, /, percent: float) -> dict[str, int]:
+        """Succeed if at least so many of the tasks right before this one have.
+
+        It is begun when none of them can go on, though some have failed.
+        One that can never start counts as failed, one in NOOP as succeeded.
+
+        :param percent: from 0 to 100
+        :return: the numbers of them in all, ``total``, and of those that have ``succeeded``
+        :raises TaskError: if there are fewer
+        """
+        if isinstance(percent, bool) or not isinstance(percent, (int, float)) or not 0 <= percent <= 100:
+            raise Unrunnable(f"fault_tolerance: percent must be a number from 0 to 100, not {percent!r}")
+        states = self.store.results.predecessors(ctxt["plan_uid"], ctxt["task_name"])
+        succeeded = sum(state in VISITED for state in states.values())
+        if succeeded * 100 < percent * len(states):
+            failed = sorted(name for name, state in states.items() if state not in VISITED)
+            shown = ", ".join(failed[:10]) + (f" and {len(failed) - 10} more" if len(failed) > 10 else "")
+            raise TaskError(
+                f"{succeeded} of {len(states)} tasks before it succeeded, which is less than"
+                f" {percent:g} %; the others are {shown}"
+            )
+        return {"total": len(states), "succeeded": succeeded}
+
     def cmd(
         self,
         ctxt: Ctxt,
@@ -82,7 +110,8 @@ class Tasks(Worker):
         env: Mapping[str, str] | None = None,
         cwd: str | None = None,
         stdin: str | bytes | None = None,
-    ) -> str | None:
+        parse: str | None = None,
+    ) -> Any:
         """Run a command in a session and process group of its own, as ``solar_orch.workers.process.run``.
 
         It finds ``SOLAR_PLAN_UID``, ``SOLAR_TASK_NAME`` and ``SOLAR_ATTEMPT``
@@ -90,31 +119,70 @@ class Tasks(Worker):
 
         :param command: a text is run by ``/bin/sh -c``, a list as it is; numbers in a list are
             written as text
-        :param env: variables in addition to those of the worker
-        :param cwd: directory to run in; that of the worker when None
+        :param env: variables in addition to those of the worker and of the plan
+        :param cwd: directory to run in; that of the plan, or else of the worker, when None
         :param stdin: what the command reads; nothing when None
+        :param parse: ``json``: the result is what stdout holds as JSON
         :return: its last line on stdout that is not empty, ``""`` if there is none; None if that line
             is longer than ``process.STDOUT_TAIL`` bytes
         :raises CommandFailed: if its exit code is not 0
-        :raises TaskError: if it cannot be run
+        :raises TaskError: if it cannot be run, or stdout is no JSON
         """
+        arguments = Arguments("cmd")
+        parse = arguments.parse(parse)
         ended = process.run(
-            _command(command),
+            arguments.command(command),
             output=self.output(ctxt),
-            env={**os.environ, **_variables(env), **_task_variables(ctxt)},
-            cwd=_directory(cwd),
-            stdin=_stdin(stdin),
+            env={**os.environ, **arguments.env(ctxt, env)},
+            cwd=arguments.cwd(ctxt, cwd),
+            stdin=arguments.stdin(stdin),
             guard=self.process_guard,
             key=ctxt.get("task_id", ""),
             attempt=ctxt.get("attempt", 0),
         )
-        if ended.code != 0:
-            raise CommandFailed(ended.code, ended.stderr.lines())
-        result = ended.stdout.last_line()
-        if result is None:
-            LOG.warning("%s: the last line of stdout is longer than %d bytes: the task has no result",
-                        ctxt.get("task_id", "-"), ended.stdout.limit)  # fmt: skip
-        return result
+        return result_of(ended, parse, ctxt)
+
+    def ssh(
+        self,
+        ctxt: Ctxt,
+        /,
+        command: str | Sequence[str],
+        *,
+        user: str | None = None,
+        port: int | None = None,
+        key: str | None = None,
+        env: Mapping[str, str] | None = None,
+        cwd: str | None = None,
+        stdin: str | bytes | None = None,
+        parse: str | None = None,
+    ) -> Any:
+        """Run a command on the task's target, as ``solar_orch.workers.ssh.Ssh.run``.
+
+        :param command: a text is run by ``/bin/sh -c`` there, the words of a list are quoted for it
+        :param user: to log in as; this and the next two as the options have it when None
+        :param port: of sshd
+        :param key: path of a private key
+        :param env: variables in addition to those of the login and of the plan
+        :param cwd: directory there; that of the plan, or else of the login, when None
+        :return: as of :meth:`cmd`
+        :raises CommandFailed: if its exit code is not 0
+        :raises HostUnreachable: if it could not be run there, or the connection was lost
+        :raises TaskError: if the client cannot be started, or stdout is no JSON
+        """
+        arguments = Arguments("ssh")
+        parse = arguments.parse(parse)
+        ended = self._ssh.run(
+            arguments.login(ctxt, user, port, key),
+            arguments.command(command),
+            output=self.output(ctxt),
+            env=arguments.shell_env(ctxt, env),
+            local_env={**os.environ, **task_variables(ctxt)},
+            cwd=arguments.cwd(ctxt, cwd),
+            stdin=arguments.stdin(stdin),
+            key=ctxt.get("task_id", ""),
+            attempt=ctxt.get("attempt", 0),
+        )
+        return result_of(ended, parse, ctxt)
 
     def solar_resource(self, ctxt: Ctxt, /, name: str, action: str) -> Any:
         """Run an action of a resource of Solar core.
@@ -201,61 +269,6 @@ def _seconds(value: Any) -> float:
 def _must_be_text(what: str, value: object) -> None:
     if not isinstance(value, str):
         raise Unrunnable(f"{what} must be a text, not {value!r}")
-
-
-def _command(value: Any) -> str | list[str]:
-    if isinstance(value, str):
-        if not value.strip():
-            raise Unrunnable("cmd: the command is empty")
-        return _word("command", value)
-    if not isinstance(value, (list, tuple)):
-        raise Unrunnable(f"cmd: command must be a text or a list of texts, not {value!r}")
-    if not value:
-        raise Unrunnable("cmd: the command is empty")
-    return [_word("an item of command", item) for item in value]
-
-
-def _variables(value: Any) -> dict[str, str]:
-    if value is None:
-        return {}
-    if not isinstance(value, Mapping):
-        raise Unrunnable(f"cmd: env must be a mapping of names to texts, not {value!r}")
-    for name in value:
-        if not isinstance(name, str) or not name or "=" in name or "\0" in name:
-            raise Unrunnable(f"cmd: env: {name!r} is no name of a variable")
-    return {name: _word(f"env: {name}", text) for name, text in value.items()}
-
-
-def _word(what: str, value: Any) -> str:
-    if isinstance(value, str):
-        if "\0" in value:
-            raise Unrunnable(f"cmd: {what} must not hold a NUL character")
-        return value
-    if _is_number(value):
-        return str(value)
-    hint = ' (put it in quotes: "true")' if isinstance(value, bool) else ""
-    raise Unrunnable(f"cmd: {what} must be a text or a number, not {value!r}{hint}")
-
-
-def _directory(value: Any) -> str | None:
-    if value is not None and (not isinstance(value, str) or not value):
-        raise Unrunnable(f"cmd: cwd must be the path of a directory, not {value!r}")
-    return value
-
-
-def _stdin(value: Any) -> str | bytes | None:
-    if value is not None and not isinstance(value, (str, bytes)):
-        raise Unrunnable(f"cmd: stdin must be a text, not {value!r}")
-    return value
-
-
-def _task_variables(ctxt: Ctxt) -> dict[str, str]:
-    """What lets a command fence its own effects."""
-    return {
-        orphans.PLAN: ctxt.get("plan_uid", ""),
-        orphans.TASK: ctxt.get("task_name", ""),
-        orphans.ATTEMPT: str(ctxt.get("attempt", "")),
-    }
 
 
 # -- Solar core ------------------------------------------------------------

@@ -18,9 +18,11 @@ from solar_orch.states import DISPATCHABLE, TRANSITIONS, VISITED, State
 class Subject:
     position: int
     status: State = State.PENDING
+    tolerant: bool = False
+    ignored: bool = False
     attempt: int = 0
     claimed: bool = False
-    weight: float = 0
+    weight: float | None = 0
     target: str | None = None
     limited_type: str = "noop"
     type_limit: int | None = None
@@ -86,6 +88,52 @@ def test_the_heavier_goes_first_and_the_earlier_among_equals():
         run(progress, position)
         progress.changed(position, 1, State.SUCCESS, 0.0)
     assert order == [1, 2, 0]
+
+
+def test_without_weights_the_critical_path_goes_first():
+    edges = [(3, 1), (4, 3), (5, 2)]
+    subjects = [Subject(position, weight=None) for position in range(6)]
+    progress = machine(subjects, edges, max_inprogress=3)
+    assert dispatched(progress.decide(0.0)) == [1, 2, 0]
+    progress = machine([*subjects[:5], Subject(5, weight=1)], edges, max_inprogress=1)
+    assert dispatched(progress.decide(0.0)) == [1]
+
+
+def test_a_tolerant_task_starts_when_no_predecessor_can_go_on():
+    # 0 fails, so that 2 can never start; 3 waits for 1 and 2.
+    progress = machine(
+        [Subject(0), Subject(1), Subject(2), Subject(3, tolerant=True)], [(2, 0), (3, 1), (3, 2)]
+    )
+    assert dispatched(progress.decide(0.0)) == [0, 1]
+    run(progress, 0)
+    run(progress, 1)
+    progress.changed(0, 1, State.ERROR, 0.0)
+    assert progress.decide(0.0) == []
+    progress.changed(1, 1, State.SUCCESS, 0.0)
+    assert dispatched(progress.decide(0.0)) == [3]
+    run(progress, 3)
+    progress.changed(3, 1, State.SUCCESS, 0.0)
+    assert progress.decide(0.0) == [Finish(failed=True)]
+
+
+def test_a_tolerant_task_waits_again_for_what_is_retried():
+    progress = machine([Subject(0, State.ERROR), Subject(1), Subject(2, tolerant=True)], [(1, 0), (2, 1)])
+    progress.changed(0, 1, State.PENDING, 0.0)
+    assert dispatched(progress.decide(0.0)) == [0]
+    run(progress, 0, attempt=2)
+    progress.changed(0, 2, State.SUCCESS, 0.0)
+    assert dispatched(progress.decide(0.0)) == [1]
+
+
+def test_a_failure_that_is_ignored_lets_others_start_and_fails_no_plan():
+    progress = machine([Subject(0, ignored=True), Subject(1)], [(1, 0)])
+    progress.decide(0.0)
+    run(progress, 0)
+    progress.changed(0, 1, State.ERROR, 0.0)
+    assert dispatched(progress.decide(0.0)) == [1]
+    run(progress, 1)
+    progress.changed(1, 1, State.SUCCESS, 0.0)
+    assert progress.decide(0.0) == [Finish(failed=False)]
 
 
 def test_an_error_finishes_the_plan_when_nothing_else_can_run():
@@ -390,9 +438,22 @@ class Model:
     def idle(self):
         return [row for row in self.rows if row.status != State.INPROGRESS]
 
+    def passed(self, row):
+        return row.status in VISITED or (row.status == State.ERROR and row.subject.ignored)
+
+    def hopeless(self, row):
+        """Whether it will never be passed unless it is steered."""
+        if row.status in DISPATCHABLE:
+            parents = self.parents[row.subject.position]
+            return not row.subject.tolerant and any(self.hopeless(parent) for parent in parents)
+        return row.status in (State.ERROR, State.SKIPPED) and not self.passed(row)
+
     def waits(self, row):
         parents = self.parents[row.subject.position]
-        return row.status in DISPATCHABLE and all(parent.status in VISITED for parent in parents)
+        ready = all(
+            self.passed(parent) or (row.subject.tolerant and self.hopeless(parent)) for parent in parents
+        )
+        return row.status in DISPATCHABLE and ready
 
     def may_start(self, row):
         delayed = row.retry_at is not None and row.retry_at > self.now
@@ -420,7 +481,7 @@ class Model:
         return not self.running() and not any(self.waits(row) for row in self.rows)
 
     def failed(self):
-        return any(row.status == State.ERROR for row in self.rows)
+        return any(row.status == State.ERROR and not row.subject.ignored for row in self.rows)
 
     def due(self):
         """Each check and timeout is told once; a delay that has passed is over."""
@@ -510,6 +571,8 @@ ENDS = [State.SUCCESS, State.ERROR, State.ERROR_RETRY, State.ERROR_RETRY, State.
 def rows(draw, position):
     subject = Subject(
         position,
+        tolerant=draw(st.sampled_from([False, False, True])),
+        ignored=draw(st.sampled_from([False, False, True])),
         weight=draw(st.integers(0, 2)),
         target=draw(st.sampled_from([None, "a", "a", "b"])),
         limited_type=draw(st.sampled_from(["t", "u"])),

@@ -7,7 +7,7 @@ import pytest
 from gevent.event import Event
 
 from solar_orch import config
-from solar_orch.errors import DatabaseUnavailable, ExecutionTimeout, Interrupted, Rejected
+from solar_orch.errors import DatabaseUnavailable, ExecutionTimeout, Interrupted, Rejected, describe
 from solar_orch.plan.model import Plan, Task
 from solar_orch.plan.verdict import TIMED_OUT
 from solar_orch.states import State
@@ -15,7 +15,7 @@ from solar_orch.store.instance import instance
 from solar_orch.workers import ledger as ledgers
 from solar_orch.workers.base import Worker
 from solar_orch.workers.calls import Cancelled, cancellation, task_id
-from solar_orch.workers.ledger import AttemptLedger, describe
+from solar_orch.workers.ledger import AttemptLedger
 
 
 class Driver(Worker):

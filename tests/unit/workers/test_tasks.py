@@ -30,7 +30,7 @@ from solar_orch.workers.base import Worker
 from solar_orch.workers.calls import Cancelled, Ctxt
 from solar_orch.workers.tasks import Tasks
 
-TYPES = ["cmd", "echo", "error", "noop", "sleep", "solar_resource"]
+TYPES = ["cmd", "echo", "error", "noop", "sleep", "solar_resource", "ssh"]
 
 
 class Recorder:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from solar_orch.collector import collect_from_now_on
-from solar_orch.plan.report import can_go_on
+from solar_orch.plan.progress import Progress
 from solar_orch.states import PlanStatus
 
 if TYPE_CHECKING:
@@ -57,4 +57,7 @@ def is_over(store: Store, uid: str) -> bool:
 def _could_go_on(store: Store, plan_id: int) -> bool:
     """Whether the plan, if it were run, had anything to do: a file may say that all is done."""
     loaded = store.plans.load(plan_id)
-    return loaded is not None and can_go_on([task.status for task in loaded.graph.tasks], loaded.graph.edges)
+    if loaded is None:
+        return False
+    tasks, edges = loaded.graph.tasks, loaded.graph.edges
+    return not Progress(tasks, edges, max_inprogress=1, target_limit=1, resend_interval=0, now=0).finished

@@ -1,0 +1,1 @@
+"""What the commands do, for programs: see :class:`~solar_orch.api.orchestrator.Orchestrator`."""

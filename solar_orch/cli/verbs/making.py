@@ -1,0 +1,135 @@
+"""Plans run, made, started, waited for and shown."""
+
+from __future__ import annotations
+
+import click
+
+from solar_orch.cli.arguments import App, format_option, uid_argument, wait_option
+from solar_orch.errors import ExitCode
+
+
+@click.command(short_help="Run a plan from its file to its end.")
+@click.argument("plan", metavar="PLAN")
+@click.option("--debug", is_flag=True, help="Log what the workers do.")
+@click.pass_context
+def run(ctx: click.Context, plan: str, debug: bool) -> None:
+    """Run a plan from its file to its end, with workers in this process.
+
+    Shows how it goes on stderr, and the report on stdout.  Ctrl-C lets
+    running tasks end and leaves a plan that can be resumed: PLAN may also be
+    the uid of a plan, which then goes on.
+
+    \b
+    Example:
+      solar-orch run rollout.yaml
+      solar-orch run last
+    """
+    from solar_orch.cli.run import run_plan
+
+    ctx.exit(run_plan(ctx.obj, plan, debug=debug))
+
+
+@click.command(short_help="Write a plan to the database, print its uid.")
+@click.argument("plan", metavar="PLAN")
+@click.pass_obj
+def create(app: App, plan: str) -> None:
+    """Check a plan file ('-' for stdin), write the plan to the database and print its uid.
+
+    It does not run before 'run-once' says so.
+
+    \b
+    Example:
+      solar-orch create rollout.yaml
+    """
+    from solar_orch.cli.planfile import read_plan
+
+    click.echo(app.orchestrator.create(read_plan(plan)))
+
+
+@click.command("run-once")
+@uid_argument
+@wait_option("Wait so long for the end of the plan and print its report.")
+@click.pass_context
+def run_once(ctx: click.Context, uid: str, wait: float | None) -> None:
+    """Have the workers that are up run a plan.
+
+    That the plan is to run is kept: with no worker up it starts when one is,
+    and the exit code is 4.
+
+    \b
+    Example:
+      solar-orch run-once last -w 30
+    """
+    from solar_orch.cli.start import start_plan
+
+    ctx.exit(start_plan(ctx.obj, uid, wait))
+
+
+@click.command()
+@uid_argument
+@wait_option("Wait so long for the end of the plan, and only then report.")
+@format_option
+@click.pass_context
+def report(ctx: click.Context, uid: str, wait: float | None, format_: str) -> None:
+    """Print what has become of a plan and its tasks.
+
+    \b
+    Example:
+      solar-orch report last -w 30
+      solar-orch report last --format json | python -m json.tool
+    """
+    from solar_orch.cli.display import report_plan
+
+    app: App = ctx.obj
+    plan = app.orchestrator.get(uid)
+    over = True
+    if wait is not None:
+        over = app.orchestrator.wait(plan.uid, wait)
+    code = report_plan(app, plan.uid, format_)
+    if not over:
+        click.echo(f"the plan is not over after {wait:g} s", err=True)
+        ctx.exit(ExitCode.WAIT_EXPIRED)
+    ctx.exit(code)
+
+
+@click.command(short_help="Print a plan as a plan file.")
+@uid_argument
+@click.pass_obj
+def show(app: App, uid: str) -> None:
+    """Print a plan as a plan file, with the states of its tasks.
+
+    'create' takes it back once the line with its uid is dropped.
+
+    \b
+    Example:
+      solar-orch show last > plan.yaml
+    """
+    from solar_orch.plan.dump import lines
+
+    for piece in lines(app.orchestrator.model(uid)):
+        # As bytes: a plan file is UTF-8, whatever the terminal is.
+        click.echo(piece.encode(), nl=False)
+
+
+@click.command("list")
+@format_option
+@click.pass_obj
+def list_(app: App, format_: str) -> None:
+    """Print all plans, the latest first.
+
+    \b
+    Example:
+      solar-orch list --format json
+    """
+    from solar_orch.cli import display
+
+    plans = app.orchestrator.plans()
+    if format_ == "json":
+        display.print_json(display.plans_as_list(plans))
+    elif plans:
+        display.print_plans(plans)
+    else:
+        click.echo("there is no plan yet; make one with: solar-orch create PLAN", err=True)
+
+
+COMMANDS: tuple[click.Command, ...] = (run, create, run_once, report, show, list_)
