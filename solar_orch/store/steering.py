@@ -162,7 +162,7 @@ class Steering:
 
         def work(plan: _Plan) -> Steered:
             if not plan.row.wanted:
-                raise plan.not_running("solar-orch cancel kills them")
+                raise plan.not_running(plan.advice("cancel", "kill what runs"))
             return Steered(plan.uid, end_running(plan.connection, plan.row.id, State.SKIPPED, plan.by))
 
         return self._steer(uid, "stop", work, "stop")
