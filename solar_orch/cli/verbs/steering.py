@@ -187,11 +187,8 @@ def filter_(
         print_object({"uid": filtered.uid, "runs": filtered.runs, "skipped": filtered.skipped})
     elif filtered.skipped:
         click.echo("\n".join(filtered.skipped))
-    would = "would be" if dry_run else "are"
-    click.echo(
-        f"{filtered.uid}: {len(filtered.skipped)} tasks {would} SKIPPED, {len(filtered.runs)} will run",
-        err=True,
-    )
+    skipped = _number(len(filtered.skipped), "would be" if dry_run else None)
+    click.echo(f"{filtered.uid}: {skipped} SKIPPED, {len(filtered.runs)} will run", err=True)
 
 
 @click.command(short_help="Delete a plan.")
@@ -260,8 +257,13 @@ def _go(ctx: click.Context, steered: Steered, wait: float | None) -> None:
 
 
 def _say(steered: Steered, what: str) -> None:
-    number = "1 task is" if steered.changed == 1 else f"{steered.changed} tasks are"
-    click.echo(f"{steered.uid}: {number} {what}", err=True)
+    click.echo(f"{steered.uid}: {_number(steered.changed)} {what}", err=True)
+
+
+def _number(tasks: int, verb: str | None = None) -> str:
+    """``1 task is``, ``2 tasks are`` or the like."""
+    one = tasks == 1
+    return f"{tasks} task{'' if one else 's'} {verb or ('is' if one else 'are')}"
 
 
 COMMANDS: tuple[click.Command, ...] = (
