@@ -300,6 +300,53 @@ class UnknownPlan(SolarError):
         super().__init__(problem)
 
 
+class UnknownTask(SolarError):
+    """A plan has no task of this name."""
+
+    exit_code = ExitCode.USAGE
+
+    def __init__(self, plan_uid: str, name: str, similar: Sequence[str] = ()) -> None:
+        self.plan_uid = plan_uid
+        self.name = name
+        self.similar = list(similar)
+        meant = f"; did you mean {' or '.join(similar)}?" if similar else ""
+        super().__init__(f"plan {plan_uid} has no task {name}{meant}")
+
+
+class WrongState(SolarError):
+    """The state of a plan, or of one of its tasks, does not allow what is asked for; nothing was changed.
+
+    :param problem: how it stands
+    :param remedy: what could be done, or ""
+    """
+
+    exit_code = ExitCode.USAGE
+
+    def __init__(self, plan_uid: str, problem: str, remedy: str = "") -> None:
+        self.plan_uid = plan_uid
+        self.problem = problem
+        self.remedy = remedy
+        super().__init__(f"plan {plan_uid} {problem}" + (f"; {remedy}" if remedy else ""))
+
+
+class CannotStart(SolarError):
+    """A task that was chosen to run waits for others that are neither done nor chosen; nothing was changed.
+
+    :param name: of the task
+    :param waits_for: the names of the others
+    """
+
+    exit_code = ExitCode.USAGE
+
+    def __init__(self, name: str, waits_for: Sequence[str]) -> None:
+        self.name = name
+        self.waits_for = list(waits_for)
+        super().__init__(
+            f"{name} cannot be started alone: it waits for {some(waits_for)}; choose what comes before it as"
+            " well, or let that count as done with: solar-orch noop"
+        )
+
+
 class TransitionError(SolarError):
     """A move that the table of transitions does not allow."""
 
@@ -339,6 +386,16 @@ class DatabaseUnavailable(SolarError):
 
 
 # -- as text -----------------------------------------------------------------
+
+#: Names that an error shows of many.
+_NAMES_SHOWN = 10
+
+
+def some(names: Sequence[str]) -> str:
+    """The first of these names, and how many more there are."""
+    shown = ", ".join(names[:_NAMES_SHOWN])
+    return f"{shown} and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else shown
+
 
 #: Characters of a task's error that are kept: its beginning.
 ERRMSG_LIMIT = 16 * 1024

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -80,6 +81,18 @@ def _seconds(text: str) -> float:
     if not number >= 0:
         raise click.BadParameter(f"{text!r} is no number of seconds")
     return number
+
+
+#: Seconds of the units in which ages are given.
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+
+
+def age(text: str) -> float:
+    """Seconds from a text as ``30d``."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhdw])", text)
+    if found is None:
+        raise click.BadParameter(f"{text!r} is no age; write it as 45m, 12h, 30d or 8w")
+    return float(found[1]) * _UNITS[found[2]]
 
 
 def uid_argument(function: F) -> F:

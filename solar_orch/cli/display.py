@@ -56,6 +56,13 @@ def print_json(answer: Sequence[Any]) -> None:
     _write(f"{_lines(list(map(_json, answer)))}\n")
 
 
+def print_object(answer: Mapping[str, Any]) -> None:
+    """Write an object for programs: each of its members, and each item of those that are lists, on a line."""
+    head = {key: value for key, value in answer.items() if not isinstance(value, list)}
+    lists = {key: list(map(_json, value)) for key, value in answer.items() if isinstance(value, list)}
+    _write(_members(head, **lists))
+
+
 def _members(head: Mapping[str, Any], **lists: list[str]) -> str:
     """An object: each member, and each item of the lists, which are JSON already, on a line of its own."""
     # json's own indentation takes ten times as long, and breaks tasks into a dozen lines each.

@@ -60,9 +60,9 @@ def run_once(ctx: click.Context, uid: str, wait: float | None) -> None:
     Example:
       solar-orch run-once last -w 30
     """
-    from solar_orch.cli.start import start_plan
+    from solar_orch.cli.start import follow_start
 
-    ctx.exit(start_plan(ctx.obj, uid, wait))
+    ctx.exit(follow_start(ctx.obj, ctx.obj.orchestrator.run_once(uid), wait))
 
 
 @click.command()
