@@ -300,6 +300,46 @@ class UnknownPlan(SolarError):
         super().__init__(problem)
 
 
+class UnknownTask(SolarError):
+    """A plan has no task of this name.
+
+    :param plan_uid: the plan's uid
+    :param name: what was asked for
+    :param close: names of its tasks that are like it
+    """
+
+    exit_code = ExitCode.USAGE
+
+    def __init__(self, plan_uid: str, name: str, close: Sequence[str] = ()) -> None:
+        self.plan_uid = plan_uid
+        self.name = name
+        self.close = list(close)
+        problem = f"the plan {plan_uid} has no task {name!r}"
+        if close:
+            problem += f"; did you mean {' or '.join(close)}?"
+        super().__init__(problem)
+
+
+class UnknownItem(SolarError):
+    """No changes with these ids are staged.
+
+    :param ids: in order
+    """
+
+    exit_code = ExitCode.USAGE
+
+    def __init__(self, ids: Sequence[int]) -> None:
+        self.ids = list(ids)
+        shown = ", ".join(map(str, self.ids[:10])) + (" ..." if len(self.ids) > 10 else "")
+        super().__init__(f"no change is staged with the id {shown}; see: solar-orch log staged")
+
+
+class InvalidChange(SolarError):
+    """A change that cannot be staged."""
+
+    exit_code = ExitCode.USAGE
+
+
 class TransitionError(SolarError):
     """A move that the table of transitions does not allow."""
 
