@@ -11,8 +11,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from solar_orch.api.follow import Ended, Follower, Running
 from solar_orch.cli.display import STYLES
-from solar_orch.cli.follow import Ended, Follower, Running
 from solar_orch.cli.progress import WHOEVER_LOOKS, line
 from solar_orch.plan import report
 from solar_orch.states import SETTLED, State

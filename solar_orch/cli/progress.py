@@ -8,7 +8,7 @@ import sys
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from solar_orch.cli.follow import ENDS, Ended, Follower
+from solar_orch.api.follow import ENDS, Ended, Follower
 from solar_orch.plan import report
 from solar_orch.states import State
 

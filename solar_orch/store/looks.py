@@ -1,4 +1,4 @@
-"""What is looked at while plans run: single tasks, the latest failures, how fast tasks end, who does how much."""
+"""What is looked at while plans run: single tasks, failures, how fast tasks end, who does how much."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from solar_orch.store.schema import events, plans, tasks
 _COMPARED = 5000
 
 #: As a part of the statement, so that the index of what is in progress is used whatever is asked.
-_IN_PROGRESS = sa.literal_column(f"'{State.INPROGRESS}'")
+_IN_PROGRESS: sa.ColumnClause[str] = sa.literal_column(f"'{State.INPROGRESS}'")
 
 #: States that a task comes to by having been tried, or passed over.
 _DONE = (State.SUCCESS, State.ERROR, State.NOOP)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from solar_orch import config
-from solar_orch.cli.follow import Follower
+from solar_orch.api.follow import Follower
 from solar_orch.plan.model import Plan, Task
 from solar_orch.states import State
 from solar_orch.store import Store
