@@ -116,6 +116,23 @@ class Viewing(Verbs):
         position = None if task is None else self.store.looks.task(plan, task).position
         return self.store.events.stream(plan.id, position)
 
+    def is_over(self, uid: str) -> bool:
+        """Whether nothing of a plan runs, and nothing will unless somebody steers it.
+
+        :raises UnknownPlan: if there is no such plan
+        """
+        from solar_orch.api.wait import has_nothing_to_do, is_over
+
+        plan = self.store.plans.get(uid)
+        return is_over(self.store, plan.uid) or has_nothing_to_do(self.store, plan)
+
+    def has_failed(self, uid: str) -> bool:
+        """Whether a task of a plan is in ERROR, and that counts.
+
+        :raises UnknownPlan: if there is no such plan
+        """
+        return self.store.looks.has_failed(self.store.plans.get(uid).id)
+
     def follow(
         self, uid: str, *, told: Collection[State] | None = None, since: int | None = None
     ) -> Follower:

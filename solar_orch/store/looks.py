@@ -83,6 +83,14 @@ class Looks:
             rows = [dict(row) for row in connection.execute(query).mappings()]
         return [Outcome(status=State.ERROR, **row) for row in reversed(rows)]
 
+    def has_failed(self, plan_id: int) -> bool:
+        """Whether a task of a plan is in ERROR, and that is not ignored."""
+        query = sa.select(tasks.c.id).where(
+            tasks.c.plan_id == plan_id, tasks.c.status == State.ERROR, tasks.c.on_error != OnError.IGNORE
+        )
+        with self._database.read() as connection:
+            return connection.execute(query.limit(1)).first() is not None
+
     def ages_of_ends(self, plan_id: int, seconds: float, limit: int) -> list[float]:
         """How many seconds ago, by the database's clock, tasks of a plan have ended; the oldest first.
 

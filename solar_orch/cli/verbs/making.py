@@ -70,19 +70,31 @@ def run_once(ctx: click.Context, uid: str, wait: float | None) -> None:
 @click.command()
 @uid_argument
 @wait_option("Wait so long for the end of the plan, and only then report.")
+@click.option("--watch", is_flag=True, help="Show how the plan goes until it is over.")
 @format_option
 @click.pass_context
-def report(ctx: click.Context, uid: str, wait: float | None, format_: str) -> None:
+def report(ctx: click.Context, uid: str, wait: float | None, watch: bool, format_: str) -> None:
     """Print what has become of a plan and its tasks.
+
+    With --watch it is shown how the plan goes, until it is over or the wait
+    is: a bar, the tasks that are running and those that have failed, and in
+    a pipe a line for each attempt that ends.
 
     \b
     Example:
       solar-orch report last -w 30
+      solar-orch report last --watch
       solar-orch report last --format json | python -m json.tool
     """
     from solar_orch.cli.display import report_plan
 
     app: App = ctx.obj
+    if watch:
+        from solar_orch.cli.watch import watch_plan
+
+        if format_ != "text":
+            raise click.UsageError("--watch is for people: it has no other format than text")
+        ctx.exit(watch_plan(app, uid, wait))
     plan = app.orchestrator.get(uid)
     over = True
     if wait is not None:
