@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 #: As :class:`solar_orch.workers.output.BoundedOutput` writes it.
-_OMITTED = re.compile(rb"\n?\.\.\. (\d+) bytes omitted \.\.\.\n")
+_OMITTED = re.compile(rb"^\.\.\. (\d+) bytes omitted \.\.\.\n", re.MULTILINE)
 
 
 def continuation(text: str, seen: int) -> tuple[str, int]:
@@ -24,6 +24,9 @@ def continuation(text: str, seen: int) -> tuple[str, int]:
     if gap is None:
         return _decoded(data[seen:]), max(seen, len(data))
     head, tail = data[: gap.start()], data[gap.end() :]
+    if len(head) > len(tail):
+        # Each has half of what is kept: the last line of the first half had no end.
+        head = head[:-1]
     resumed = len(head) + int(gap[1])
     end = resumed + len(tail)
     if seen == 0:
