@@ -301,7 +301,10 @@ class UnknownPlan(SolarError):
 
 
 class UnknownTask(SolarError):
-    """A plan has no task of this name."""
+    """A plan has no task of this name.
+
+    :param similar: names of its tasks that are like it
+    """
 
     exit_code = ExitCode.USAGE
 
@@ -345,6 +348,27 @@ class CannotStart(SolarError):
             f"{name} cannot be started alone: it waits for {some(waits_for)}; choose what comes before it as"
             " well, or let that count as done with: solar-orch noop"
         )
+
+
+class UnknownItem(SolarError):
+    """No changes with these ids are staged.
+
+    :param ids: in order
+    """
+
+    exit_code = ExitCode.USAGE
+
+    def __init__(self, ids: Sequence[int]) -> None:
+        self.ids = list(ids)
+        super().__init__(
+            f"no change is staged with the id {some(list(map(str, ids)))}; see: solar-orch log staged"
+        )
+
+
+class InvalidChange(SolarError):
+    """A change that cannot be staged."""
+
+    exit_code = ExitCode.USAGE
 
 
 class TransitionError(SolarError):

@@ -48,11 +48,13 @@ COMMITS: dict[str, str] = {
     "return": "a scheduler that stops takes back what nobody has claimed",
     "claim": "a tasks worker takes an attempt",
     "beat": "a tasks worker keeps its attempts alive",
+    "show_output": "a tasks worker writes down what an attempt has written so far",
     "settle": "a tasks worker records an outcome",
     "hand_back": "a tasks worker gives back an attempt, run in part or not at all",
     "kill": "a wish to kill a task is recorded",
     "log": "the system log enters outcomes",
     "stage": "a change is staged",
+    "discard": "staged changes are removed",
     "presence": "a worker says that it is up",
     "leave": "a worker says that it has stopped",
 }

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from solar_orch.cli.completion import complete_task, complete_uid
+
 if TYPE_CHECKING:
     from oslo_config import cfg
 
@@ -97,7 +99,12 @@ def age(text: str) -> float:
 
 def uid_argument(function: F) -> F:
     """``UID``."""
-    return click.argument("uid", type=_uid, metavar="UID")(function)
+    return click.argument("uid", type=_uid, metavar="UID", shell_complete=complete_uid)(function)
+
+
+def task_argument(function: F) -> F:
+    """``TASK``, of the plan that ``UID`` names."""
+    return click.argument("task", metavar="TASK", shell_complete=complete_task)(function)
 
 
 def wait_option(what: str) -> Callable[[F], F]:

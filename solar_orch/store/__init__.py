@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from solar_orch.store.events import Events
     from solar_orch.store.leases import Leases
     from solar_orch.store.log import Log
+    from solar_orch.store.looks import Looks
     from solar_orch.store.plans import Plans
     from solar_orch.store.results import Results
     from solar_orch.store.steering import Steering
@@ -69,6 +70,13 @@ class Store:
         from solar_orch.store.events import Events
 
         return Events(self.database)
+
+    @cached_property
+    def looks(self) -> Looks:
+        """What is looked at while plans run."""
+        from solar_orch.store.looks import Looks
+
+        return Looks(self.database)
 
     @cached_property
     def workers(self) -> Workers:

@@ -185,9 +185,16 @@ class Plans:
         with self._database.read() as connection:
             return self._get(connection, uid)
 
-    def summaries(self, limit: int | None = None) -> list[tuple[PlanRow, dict[State, int]]]:
-        """All plans, the latest first, each with the number of its tasks in each state."""
+    def summaries(
+        self, limit: int | None = None, statuses: Sequence[PlanStatus] = ()
+    ) -> list[tuple[PlanRow, dict[State, int]]]:
+        """All plans, the latest first, each with the number of its tasks in each state.
+
+        :param statuses: only plans with one of these; all when empty
+        """
         query = sa.select(*_PLAN, _COUNTS).order_by(plans.c.id.desc()).limit(limit)
+        if statuses:
+            query = query.where(plans.c.status.in_(statuses))
         with self._database.read() as connection:
             return [(_plan_row(row), _counts(row.counts)) for row in connection.execute(query)]
 
