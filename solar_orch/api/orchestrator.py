@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from types import TracebackType
 
+from solar_orch.api.checking import Checking
 from solar_orch.api.making import Making
 
 
-class Orchestrator(Making):
+class Orchestrator(Making, Checking):
     """All that can be done with plans, but for running tasks in this very process.
 
     Needs no gevent and no patching.  Of the methods that take a plan's uid

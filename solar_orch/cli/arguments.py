@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -80,6 +81,31 @@ def _seconds(text: str) -> float:
     if not number >= 0:
         raise click.BadParameter(f"{text!r} is no number of seconds")
     return number
+
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def _variables(_: click.Context, __: click.Parameter, given: Sequence[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for text in given:
+        name, sign, value = text.partition("=")
+        if not sign or not _VARIABLE.fullmatch(name):
+            raise click.BadParameter(f"{text!r} is not of the form NAME=VALUE")
+        found[name] = value
+    return found
+
+
+def variables_option(function: F) -> F:
+    """``--var NAME=VALUE``, as often as wanted; the last of one name counts."""
+    return click.option(
+        "--var",
+        "variables",
+        multiple=True,
+        callback=_variables,
+        metavar="NAME=VALUE",
+        help="A variable of the plan; may be given several times.",
+    )(function)
 
 
 def uid_argument(function: F) -> F:

@@ -244,7 +244,8 @@ class Checker:
         if task not in self._index:
             hint = self._complaints.suggestion(task, self._index)
             return f"a result of {shortened(task)} is used, and there is no such task{hint}"
-        return f"a result of {shortened(task)} is used without an edge; add {shortened(task)} to after of this task"
+        name = shortened(task)
+        return f"a result of {name} is used without an edge; add {name} to after of this task"
 
     def _task(self, index: int) -> Task:
         entry = self.entries[index]

@@ -292,7 +292,8 @@ def variable_name(key: str, name: str) -> str:
     """
     if not _name_pattern(key).fullmatch(name):
         raise Wrong(
-            f"must have names of letters, digits and '_', of which the first is no digit, not {shortened(name)}"
+            "must have names of letters, digits and '_', of which the first is no digit,"
+            f" not {shortened(name)}"
         )
     return name
 
