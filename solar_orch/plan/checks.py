@@ -268,7 +268,7 @@ class Table:
 
     def __init__(self, noun: str, node: Node, makers: Mapping[str, _Maker]) -> None:
         self.noun = noun
-        self.keys: dict[str, Check] = {key: makers[key](of) for key, of in node["properties"].items()}
+        self.keys: dict[str, Check] = {key: makers[key](of) for key, of in schema.properties(node).items()}
         self.required: list[str] = node["required"]
 
 

@@ -101,7 +101,7 @@ class Variables:
             return text
         if not self._may_all_stand(found, path, (Result,), text):
             return text
-        return condition.with_constants(text, self._lookup, KEEP)
+        return condition.with_constants(text, self._lookup)
 
     def _filled(self, text: str, path: Path, kept: tuple[type, ...]) -> Any:
         try:
