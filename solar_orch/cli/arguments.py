@@ -97,6 +97,31 @@ def age(text: str) -> float:
     return float(found[1]) * _UNITS[found[2]]
 
 
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def _variables(_: click.Context, __: click.Parameter, given: Sequence[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for text in given:
+        name, sign, value = text.partition("=")
+        if not sign or not _VARIABLE.fullmatch(name):
+            raise click.BadParameter(f"{text!r} is not of the form NAME=VALUE")
+        found[name] = value
+    return found
+
+
+def variables_option(function: F) -> F:
+    """``--var NAME=VALUE``, as often as wanted; the last of one name counts."""
+    return click.option(
+        "--var",
+        "variables",
+        multiple=True,
+        callback=_variables,
+        metavar="NAME=VALUE",
+        help="A variable of the plan; may be given several times.",
+    )(function)
+
+
 def uid_argument(function: F) -> F:
     """``UID``."""
     return click.argument("uid", type=_uid, metavar="UID", shell_complete=complete_uid)(function)
