@@ -207,6 +207,20 @@ class HostUnreachable(TaskError):
         super().__init__(f"{host}: {problem}" + (f"; it says: {said}" if said else ""))
 
 
+class EndUnknown(TaskError):
+    """A command on another host was to be ended, and that host has not told that it is.
+
+    :param host: as the task names it
+    :param cause: why it was to be ended; counts for a further attempt as it does
+    """
+
+    def __init__(self, host: str, cause: Exception) -> None:
+        self.host = host
+        self.cause = cause
+        self.retriable = getattr(cause, "retriable", True)
+        super().__init__(f"{cause}; {host} cannot be asked whether its command has ended there")
+
+
 class ExecutionTimeout(TaskError):
     """A task ran longer than its ``timelimit``, or had no result within its ``timeout``."""
 
