@@ -5,9 +5,10 @@ from __future__ import annotations
 from types import TracebackType
 
 from solar_orch.api.making import Making
+from solar_orch.api.picturing import Picturing
 
 
-class Orchestrator(Making):
+class Orchestrator(Making, Picturing):
     """All that can be done with plans, but for running tasks in this very process.
 
     Needs no gevent and no patching.  Of the methods that take a plan's uid

@@ -12,7 +12,7 @@ import click
 from solar_orch import __version__
 from solar_orch.cli.arguments import App
 from solar_orch.cli.translation import OrchGroup
-from solar_orch.cli.verbs import making
+from solar_orch.cli.verbs import making, picturing
 
 _EPILOG = """\b
 Exit codes of run, run-once and report:
@@ -49,5 +49,5 @@ def orch(ctx: click.Context, config_files: tuple[str, ...], config_dirs: tuple[s
     ctx.call_on_close(ctx.obj.close)
 
 
-for _command in (*making.COMMANDS,):
+for _command in (*making.COMMANDS, *picturing.COMMANDS):
     orch.add_command(_command)
