@@ -149,17 +149,17 @@ class _Placing:
         return self._first_row[layer] + row
 
     def _bands(self) -> list[list[int]]:
-        """The layers that stand side by side."""
-        bands: list[list[int]] = []
-        width = 0.0
-        for layer in range(len(self._rows)):
-            more = self._layer_width(layer) + self._m.layer_gap
-            if not bands or width + more > self._m.most_width:
-                bands.append([])
-                width = 0.0
-            bands[-1].append(layer)
-            width += more
-        return bands
+        """The layers that stand side by side; all bands are about as wide."""
+        widths = [self._layer_width(layer) + self._m.layer_gap for layer in range(len(self._rows))]
+        # The last gap is not drawn.
+        most = self._m.most_width + self._m.layer_gap
+        number = len(_packed(widths, most))
+        # The narrowest that need no more bands than the widest.
+        low, high = max(widths, default=0.0), max([most, *widths])
+        while high - low > 1.0:
+            middle = (low + high) / 2
+            low, high = (low, middle) if len(_packed(widths, middle)) <= number else (middle, high)
+        return _packed(widths, high)
 
     # -- places ----------------------------------------------------------------------
 
@@ -217,6 +217,19 @@ class _Placing:
         lane = self._tops[self._band_of[self._cell[other][0]]] - _BAND_GAP / 2
         right, left = out[-1][0] + self._m.layer_gap / 4, into[0][0] - self._m.layer_gap / 4
         return [*out, (right, lane), (left, lane), *into]
+
+
+def _packed(widths: Sequence[float], most: float) -> list[list[int]]:
+    """The places of `widths` in runs that are not wider than `most`, unless one alone is."""
+    runs: list[list[int]] = []
+    taken = math.inf
+    for place_, width in enumerate(widths):
+        if taken + width > most:
+            runs.append([])
+            taken = 0.0
+        runs[-1].append(place_)
+        taken += width
+    return runs
 
 
 def path(points: Sequence[Point]) -> str:

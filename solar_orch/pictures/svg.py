@@ -19,8 +19,8 @@ _ADVANCE = 0.61
 
 _FONTS = "'DejaVu Sans Mono', 'Liberation Mono', 'Noto Sans Mono', Menlo, Consolas, 'Courier New', monospace"
 
-_INK = "#202124"
-_DIM = "#5f6368"
+INK = "#202124"
+DIM = "#5f6368"
 
 #: Pixels from the edges.
 MARGIN = 16
@@ -127,7 +127,7 @@ def head(heading: str, line: str, counts: Mapping[State, int]) -> str:
     """The title, a line below it, and the legend: the states that there are, and how often."""
     parts = [
         text(MARGIN, MARGIN + 10.0, 15, heading, font_weight="bold"),
-        text(MARGIN, MARGIN + 27.0, 11, line, fill=_DIM),
+        text(MARGIN, MARGIN + 27.0, 11, line, fill=DIM),
     ]
     x = float(MARGIN)
     for state, count in counts.items():
@@ -148,6 +148,6 @@ def document(total_width: float, total_height: float, parts: Iterable[str]) -> s
     w, h = number(round(total_width)), number(round(total_height))
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{w}" height="{h}" viewBox="0 0 {w} {h}"'
-        f' font-family="{_FONTS}" fill="{_INK}">\n'
+        f' font-family="{_FONTS}" fill="{INK}">\n'
         f'<rect width="{w}" height="{h}" fill="#ffffff"/>\n' + "\n".join(parts) + "\n</svg>\n"
     )
