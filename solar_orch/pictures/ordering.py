@@ -1,6 +1,6 @@
 """In which order the tasks of a layer stand, so that few edges cross; igraph finds it."""
 
-from __future__ import annotations
+from __future__ import itertools
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ _SWEEPS = 60
 
 @dataclass(frozen=True, slots=True)
 class Layers:
-    """Tasks, and the bends of edges that pass through layers, which have numbers from that of the tasks on."""
+    """Tasks, and the bends of edges that pass through layers, numbered from that of the tasks on."""
 
     #: Of each layer what is in it, in order.
     members: list[list[int]]
@@ -45,7 +45,7 @@ def ordered(after: Sequence[Sequence[int]], depths: Sequence[int]) -> Layers:
             layer_of += between
         bends[other, node] = through
         stops = [other, *through, node]
-        links += zip(stops, stops[1:], strict=False)
+        links += itertools.pairwise(stops)
     layout = igraph.Graph(len(layer_of), links, directed=True).layout_sugiyama(
         layers=layer_of, maxiter=_SWEEPS
     )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import click
 
-from solar_orch.cli.arguments import App
+from solar_orch.cli.arguments import App, variables_option
 from solar_orch.errors import PlanUnreadable, UnknownPlan
 
 if TYPE_CHECKING:
@@ -17,8 +18,9 @@ if TYPE_CHECKING:
 @click.command(short_help="Draw the graph of a plan.")
 @click.argument("plan", metavar="UID|PLAN")
 @click.option("-o", "--output", metavar="FILE", help="Draw it into this file: .svg, .png or .dot.")
+@variables_option
 @click.pass_obj
-def dg(app: App, plan: str, output: str | None) -> None:
+def dg(app: App, plan: str, output: str | None, variables: Mapping[str, str]) -> None:
     """Draw the graph of a plan, less the edges that others imply, with the states of its tasks.
 
     The plan is given by its uid, or as a plan file ('-' for stdin), which
@@ -31,7 +33,7 @@ def dg(app: App, plan: str, output: str | None) -> None:
       solar-orch dg last -o plan.svg
       solar-orch dg rollout.yaml
     """
-    source = _source(app, plan)
+    source = _source(app, plan, variables)
     if output is not None:
         app.orchestrator.draw_graph(source, output)
         return
@@ -42,7 +44,7 @@ def dg(app: App, plan: str, output: str | None) -> None:
         click.echo(line.encode(), nl=False)
 
 
-def _source(app: App, argument: str) -> Plan | str:
+def _source(app: App, argument: str, variables: Mapping[str, str]) -> Plan | str:
     """The plan in a file, or the uid of a plan.
 
     :raises PlanUnreadable: if there is neither
@@ -51,7 +53,7 @@ def _source(app: App, argument: str) -> Plan | str:
     if argument == "-" or os.path.lexists(argument):
         from solar_orch.cli.planfile import read_plan
 
-        return read_plan(argument)
+        return read_plan(argument, variables)
     try:
         return app.orchestrator.get(argument).uid
     except UnknownPlan as error:
