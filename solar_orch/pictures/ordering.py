@@ -1,7 +1,8 @@
 """In which order the tasks of a layer stand, so that few edges cross; igraph finds it."""
 
-from __future__ import itertools
+from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
