@@ -234,21 +234,32 @@ class Steering:
         :raises CannotStart: if one that is named to start waits for what is neither visited nor chosen
         """
 
-        def work(plan: _Plan) -> Filtered:
-            plan.must_not_run()
-            subjects, choice = plan.choice(start, end, names, targets)
-            if not dry_run:
-                plan.move({State.SKIPPED}, State.PENDING, choice.runs, values=_ANEW)
-                plan.move(DISPATCHABLE, State.SKIPPED, choice.skipped)
-                plan.mark(0)
-            return Filtered(
-                plan.uid, [subjects[p].name for p in choice.runs], [subjects[p].name for p in choice.skipped]
-            )
-
-        if dry_run:
+        filtered = None
+        while filtered is None:
+            # A large plan takes a while: meanwhile others may write.
             with self._database.read() as connection:
-                return work(_Plan(connection, uid, "filter"))
-        return self._steer(uid, "filter", work)
+                plan = _Plan(connection, uid, "filter")
+                plan.must_not_run()
+                subjects, choice = plan.choice(start, end, names, targets)
+            runs, skipped = ([subjects[p].name for p in places] for places in (choice.runs, choice.skipped))
+            filtered = Filtered(plan.uid, runs, skipped)
+            if not dry_run and not self._apply(choice, plan.row):
+                filtered = None
+        return filtered
+
+    def _apply(self, choice: Choice, seen: PlanRow) -> bool:
+        """Let a plan be as it was chosen, unless it has been steered since it was seen."""
+
+        def work(plan: _Plan) -> bool:
+            plan.must_not_run()
+            if (plan.row.id, plan.row.revision) != (seen.id, seen.revision):
+                return False
+            plan.move({State.SKIPPED}, State.PENDING, choice.runs, values=_ANEW)
+            plan.move(DISPATCHABLE, State.SKIPPED, choice.skipped)
+            plan.mark(0)
+            return True
+
+        return self._steer(seen.uid, "filter", work)
 
     def _steer(self, uid: str, verb: str, work: Callable[[_Plan], T], point: str = "steer") -> T:
         return self._database.write(lambda connection: work(_Plan(connection, uid, verb)), point)
