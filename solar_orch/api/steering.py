@@ -12,7 +12,8 @@ from solar_orch.workers.calls import Ctxt, task_id
 
 if TYPE_CHECKING:
     from solar_orch.executors.base import Client
-    from solar_orch.store.steering import Cancelled, Filtered, Steered
+    from solar_orch.store.steered import Steered
+    from solar_orch.store.steering import Cancelled, Filtered
 
 
 class Steering(Verbs):

@@ -72,10 +72,10 @@ class Deletion:
 
     def sweep(self) -> None:
         """Delete what deleted plans have left behind."""
-        while True:
+        left = True
+        while left:
             begun = time.monotonic()
-            if not self._database.write(_sweep_some, "sweep"):
-                return
+            left = self._database.write(_sweep_some, "sweep")
             # Others that write have their turn.
             time.sleep(time.monotonic() - begun)
 
