@@ -262,6 +262,24 @@ def test_what_a_command_has_committed_stands_though_it_was_killed(site: Site) ->
     assert worker.code is None
 
 
+def test_a_verb_that_was_killed_has_changed_all_or_nothing(site: Site) -> None:
+    uid = site.create(plan(task("good", status="SUCCESS"), task("bad", after=["good"], status="ERROR")))
+    for moment, states in (("before", ["SUCCESS", "ERROR"]), ("after", ["PENDING", "PENDING"])):
+        died(site.start("solar-orch", "reset", uid, faults=f"steer.{moment}=kill"), f"steer.{moment}")
+        assert list(site.look(uid).states.values()) == states
+    other = site.create(plan(task("other"), name="other"))
+    for point, plans in (("delete.before", 2), ("delete.after", 1), ("sweep.before", 0), ("sweep.after", 0)):
+        victim = uid if point.startswith("delete") else other
+        if point == "sweep.after":
+            victim = site.create(plan(*everyday()))
+        died(site.start("solar-orch", "delete", victim, faults=f"{point}=kill"), point)
+        assert len(site.store.plans.summaries()) == plans
+    assert site.orch("prune", "--older-than", "1h").returncode == 0
+    with site.store.database.read() as connection:
+        for table in ("tasks", "edges", "events"):
+            assert connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar() == 0
+
+
 def test_a_change_is_staged_or_it_is_not(site: Site) -> None:
     for moment, staged in (("before", 0), ("after", 1)):
         env = {**site.env, "SOLAR_FAULTS": f"stage.{moment}=kill"}
