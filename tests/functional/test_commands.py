@@ -211,6 +211,10 @@ def test_help_and_version(shell: Shell) -> None:
         (["report", "last"], {"yaml"}),
         (["report", "last", "--format", "json"], {"yaml"}),
         (["list"], {"yaml"}),
+        (["list", "--status", "pending"], {"yaml"}),
+        (["workers"], {"yaml"}),
+        (["events", "last"], {"yaml"}),
+        (["log", "staged"], {"yaml"}),
     ],
 )
 def test_what_only_looks_imports_neither_transport_nor_what_it_does_not_need(
