@@ -357,6 +357,11 @@ def test_log_discards_what_is_staged_all_of_it_or_nothing(site: Site) -> None:
     assert text(site, "log", "discard", "--all") == ""
 
 
+@pytest.mark.parametrize("command", ["staged", "history", "stage", "discard"])
+def test_each_command_of_log_has_an_example(site: Site, command: str) -> None:
+    assert f"Example:\n    solar-orch log {command}" in text(site, "log", command, "--help")
+
+
 @pytest.mark.parametrize(
     ("args", "said"),
     [
