@@ -120,7 +120,7 @@ def unrunnable(worker: Tasks, type_: str, *args: Any, **kwargs: Any) -> str:
 
 def test_types_and_controls(worker: Tasks) -> None:
     assert worker.task_types() == TYPES
-    assert sorted(worker.methods) == sorted([*TYPES, "kill", "ping"])
+    assert sorted(worker.methods) == sorted([*TYPES, "kill", "ping", "show_output"])
 
 
 def test_a_driver_that_derives_from_it_adds_types(tmp_path: Path, clean_environment: Path) -> None:
