@@ -126,7 +126,7 @@ OWNERS = {
     "system_log": ["log", "presence", "leave"],
 }
 #: Those of the commands.
-COMMANDS = ["create", "want", "send.hint", "stage"]
+COMMANDS = ["create", "want", "steer", "delete", "sweep", "send.hint", "stage"]
 
 
 def points_of(*names: str) -> list[str]:
