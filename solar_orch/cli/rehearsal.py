@@ -65,7 +65,12 @@ def _counted(number: int, noun: str) -> str:
 
 def print_rehearsal_as_json(plan: Plan, rehearsal: Rehearsal, conf: cfg.ConfigOpts) -> None:
     """Write it for programs."""
-    answer = {
+    click.echo(json.dumps(as_answer(plan, rehearsal, conf), indent=1))
+
+
+def as_answer(plan: Plan, rehearsal: Rehearsal, conf: cfg.ConfigOpts) -> dict[str, Any]:
+    """It as plain data."""
+    return {
         "name": plan.name,
         "max_inprogress": conf[GROUP].max_inprogress,
         "target_limit": conf[GROUP].target_limit,
@@ -73,7 +78,6 @@ def print_rehearsal_as_json(plan: Plan, rehearsal: Rehearsal, conf: cfg.ConfigOp
         "critical_path": [task.name for task in rehearsal.critical],
         "never": [task.name for task in rehearsal.never],
     }
-    click.echo(json.dumps(answer, indent=1))
 
 
 def _item(start: Start) -> dict[str, Any]:

@@ -66,7 +66,9 @@ class Complaints:
         self._comparisons -= len(known)
         if self._comparisons < 0 or len(word) > 200:
             return ""
-        similar = difflib.get_close_matches(word, known, n=1)
+        folded = word.casefold()
+        similar = [name for name in known if name.casefold() == folded]
+        similar = similar or difflib.get_close_matches(word, known, n=1)
         return f"; did you mean {shortened(similar[0])}?" if similar else ""
 
 

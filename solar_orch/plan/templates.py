@@ -239,7 +239,8 @@ def _fill_text(text: str, lookup: Lookup, last: bool, insert: Insert) -> Any:
 
 
 def _escaped_before_reference(literal: str) -> str:
-    return escaped(literal[:-1]) + _DOLLAR if literal.endswith("$") else escaped(literal)
+    before = literal.rstrip("$")
+    return escaped(before) + _DOLLAR * (len(literal) - len(before))
 
 
 def escaped(text: str) -> str:

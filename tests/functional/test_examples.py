@@ -48,8 +48,8 @@ def order(ended: Ended) -> list[str]:
 
 
 def test_each_plan_that_is_there_is_tested():
-    tested = {"hello.yaml", "diamond.yaml", "rollout.yaml", "limits.yaml", "retries.yaml", "failure.yaml"}
-    assert {path.name for path in PLANS.iterdir()} == tested
+    tested = ["diamond", "failure", "hello", "language", "limits", "retries", "rollout"]
+    assert sorted(path.name for path in PLANS.iterdir()) == [f"{name}.yaml" for name in tested]
 
 
 def test_hello(site: Site):
@@ -102,6 +102,25 @@ def test_retries_leave_nothing_running(site: Site):
     assert set(ended.states.values()) == {"SUCCESS"}
     assert ended.attempts == {"connect": 3, "transfer": 2, "done": 1}
     assert site.others() == []
+
+
+def test_what_the_language_can_do(site: Site):
+    site.env["RELEASE_TOKEN"] = "s3cret"
+    done = site.orch("run", str(PLANS / "language.yaml"), "--var", "version=2.4.1")
+    assert done.returncode == 0, done.stdout
+    ended = last(site)
+    assert ended.status == "finished"
+    assert {name: state for name, state in ended.states.items() if state != "SUCCESS"} == {
+        "make-room": "NOOP",
+        "warm-caches": "ERROR",
+        "mirror.west": "ERROR",
+    }
+    assert ended["tell"]["output"] == "release-2.4.1 goes to shop & sons\n"
+    assert ended["announce"]["output"] == "release-2.4.1 is out, said sh\n"
+    lower = site.orch("run", str(PLANS / "language.yaml"), "--var", "share=70")
+    assert lower.returncode == 1
+    assert last(site).states["mirrors"] == "ERROR"
+    assert "s3cret" not in done.stdout + lower.stdout
 
 
 def test_a_failure_and_how_it_is_repeated(site: Site):

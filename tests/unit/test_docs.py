@@ -20,12 +20,15 @@ from click.testing import CliRunner
 
 from solar_orch import config, faults
 from solar_orch.cli import orch
+from solar_orch.cli.rehearsal import as_answer
 from solar_orch.cli.translation import message
 from solar_orch.errors import ExitCode, PlanError
 from solar_orch.host import Host
+from solar_orch.plan import schema
 from solar_orch.plan.model import Task
 from solar_orch.plan.parse import parse
 from solar_orch.plan.report import Outcome, as_dict
+from solar_orch.plan.waves import rehearse
 from solar_orch.states import PlanStatus, State
 from solar_orch.workers import orphans
 from solar_orch.workers.tasks import Tasks
@@ -161,14 +164,22 @@ def test_every_variable_of_a_command_is_described():
 def test_every_key_of_a_plan_file_is_described_and_no_other():
     described = sections(page("plan-file"))
     parameters = {field.name for field in dataclasses.fields(Task)} - {"name", "after"}
-    assert set(first_cells(described["Keys of a plan"])) == {"name", "tasks", "uid"}
-    assert set(first_cells(described["Keys of a task"])) == {"uid", "parameters", "before", "after"}
+    assert set(first_cells(described["Keys of a plan"])) == set(schema.of_plan()["properties"])
+    assert set(first_cells(described["Keys of a task"])) == set(schema.of_task()["properties"])
     assert set(first_cells(described["Keys of a task's parameters"])) == parameters
 
 
 def test_every_state_and_status_is_described():
     assert set(first_cells(sections(page("plan-file"))["States"])) == set(State)
     assert all(f"``{status}``" in sections(page("commands"))["The report in JSON"] for status in PlanStatus)
+
+
+def test_the_order_in_json_has_the_keys_that_are_described():
+    plan = parse(EXAMPLES.joinpath("plans", "hello.yaml").read_text())
+    answer = as_answer(plan, rehearse(plan, max_inprogress=2, target_limit=1), config.load())
+    text = sections(page("commands"))["The order in JSON"]
+    assert first_cells(text) == list(answer)
+    assert all(f"``{key}``" in text for key in answer["waves"][0][0])
 
 
 def test_the_report_in_json_has_the_keys_that_are_described():

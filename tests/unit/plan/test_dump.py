@@ -150,7 +150,7 @@ _NUMBERS = st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False, allow_i
 _VALUES = st.recursive(
     st.none() | st.booleans() | _NUMBERS | _TEMPLATES,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(_TEXTS, inner, max_size=4),
-    max_leaves=10,
+    max_leaves=5,
 )
 _SECONDS = st.none() | st.integers(1, 10**6) | st.floats(1e-300, 1e300)
 _DELAYS = st.integers(0, 10**6) | st.floats(0, 1e300)
@@ -215,7 +215,7 @@ _LOADERS: list[Any] = [yaml.SafeLoader] + ([yaml.CSafeLoader] if yaml.__with_lib
 
 @pytest.mark.parametrize("loader", _LOADERS, ids=lambda loader: loader.__name__)
 @settings(
-    max_examples=250,
+    max_examples=60,
     deadline=None,
     suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
 )
