@@ -35,9 +35,9 @@ def on_host(uid: str, command: object, **parameters: object) -> dict[str, object
     return task(uid, "ssh", command, target="127.0.0.1", **parameters)
 
 
-def env_of(site: Site) -> dict[str, object]:
-    """Keyword arguments for commands that know the site, as those here do."""
-    return {"env": {"SITE": str(site.root)}}
+def in_root(sshd: Sshd) -> dict[str, object]:
+    """Keyword arguments for a command that runs in the server's directory, and waits for a gate there."""
+    return {"env": {"SITE": str(sshd.root)}, "cwd": str(sshd.root)}
 
 
 def masters(site: Site) -> list[psutil.Process]:
@@ -86,7 +86,7 @@ def test_a_command_runs_there_with_all_that_it_is_given(site: Site, sshd: Sshd, 
     assert sshd.connections == 1
     assert len(masters(site)) == 1
     assert worker.stop() == 0
-    wait_until(lambda: not masters(site) and not sshd.sessions(), "the end of the shared connection")
+    assert masters(site) == []
 
 
 @pytest.mark.parametrize("persist", [60, 0])
@@ -107,13 +107,13 @@ def test_a_kill_ends_it_there_and_leaves_others_on_the_connection(
     site: Site, sshd: Sshd, worker: Process
 ) -> None:
     uid = site.want(plan(on_host("long", f"echo begun; {LONG}")))
-    other = site.want(plan(on_host("gated", f"touch {site.root}/waits; {gated()}", kwargs=env_of(site))))
-    wait_until(lambda: LONG in sshd.commands() and (site.root / "waits").exists(), "both commands")
+    other = site.want(plan(on_host("gated", f"touch waits; {gated()}", kwargs=in_root(sshd))))
+    wait_until(lambda: LONG in sshd.commands() and (sshd.root / "waits").exists(), "both commands")
     kill(site, uid, "long")
     wait_until(lambda: site.look(uid).states["long"] == "ERROR")
     assert LONG not in sshd.commands()
     assert (site.look(uid)["long"]["errmsg"], site.look(uid)["long"]["output"]) == ("by bob", "begun\n")
-    site.open()
+    (sshd.root / "gate").touch()
     assert site.ended(other).states == {"gated": "SUCCESS"}
     assert sshd.connections == len(masters(site)) == 1
 
