@@ -42,6 +42,7 @@ class Sshd:
         self.port = _free_port()
         self.trust(root / "host_key.pub")
         self._server = self._start()
+        self._connections_before = 0
 
     def _start(self) -> subprocess.Popen[bytes]:
         sshd = self._openssh()
@@ -87,8 +88,10 @@ class Sshd:
 
     def another_key(self) -> Path:
         """A key pair that nobody knows."""
-        self._make_key(self.root / "other")
-        return self.root / "other"
+        other = self.root / "other"
+        if not other.exists():
+            self._make_key(other)
+        return other
 
     def trust(self, public: Path) -> None:
         """Have known_hosts say that this is the server's key."""
@@ -108,8 +111,16 @@ class Sshd:
 
     @property
     def connections(self) -> int:
-        """How many have been let in so far."""
-        return self.log.read_text().count("Accepted publickey")
+        """How many have been let in since :meth:`begin`."""
+        return self.log.read_text().count("Accepted publickey") - self._connections_before
+
+    def begin(self) -> None:
+        """Forget what was before."""
+        wait_until(lambda: not self.commands(), lambda: f"the end of {self.commands()}")
+        self._connections_before += self.connections
+        self.trust(self.root / "host_key.pub")
+        for name in ("waits", "gate"):
+            (self.root / name).unlink(missing_ok=True)
 
     def commands(self) -> list[str]:
         """The command lines of what its clients have had it run and still runs."""
@@ -147,10 +158,17 @@ class Sshd:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
 
-    def freeze(self) -> None:
-        """Answer nobody any more, as a host that has hung."""
-        for process in [*(self._own() if self.is_openssh else []), psutil.Process(self._server.pid)]:
+    @contextlib.contextmanager
+    def frozen(self) -> Iterator[None]:
+        """It answers nobody inside this, as a host that has hung."""
+        held = [*self._own(), psutil.Process(self._server.pid)]
+        for process in held:
             process.suspend()
+        try:
+            yield
+        finally:
+            for process in held:
+                process.resume()
 
     def stop(self) -> None:
         """Kill it, and all that it has started."""
