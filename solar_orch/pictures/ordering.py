@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from solar_orch.pictures.extra import load
 
@@ -14,7 +15,7 @@ _SWEEPS = 60
 
 @dataclass(frozen=True, slots=True)
 class Layers:
-    """Tasks, and the bends of edges that pass through layers, which have numbers from that of the tasks on."""
+    """Tasks, and the bends of edges that pass through layers, whose numbers go on from those of the tasks."""
 
     #: Of each layer what is in it, in order.
     members: list[list[int]]
@@ -45,7 +46,7 @@ def ordered(after: Sequence[Sequence[int]], depths: Sequence[int]) -> Layers:
             layer_of += between
         bends[other, node] = through
         stops = [other, *through, node]
-        links += zip(stops, stops[1:], strict=False)
+        links += pairwise(stops)
     layout = igraph.Graph(len(layer_of), links, directed=True).layout_sugiyama(
         layers=layer_of, maxiter=_SWEEPS
     )

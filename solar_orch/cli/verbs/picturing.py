@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import TYPE_CHECKING
 
 import click
 
-from solar_orch.cli.arguments import App
+from solar_orch.cli.arguments import App, format_option, uid_argument
 from solar_orch.errors import PlanUnreadable, UnknownPlan
 
 if TYPE_CHECKING:
@@ -42,6 +43,39 @@ def dg(app: App, plan: str, output: str | None) -> None:
         click.echo(line.encode(), nl=False)
 
 
+@click.command(short_help="Show when the tasks of a plan ran.")
+@uid_argument
+@click.option("-o", "--output", metavar="FILE.svg", help="Draw it into this file.")
+@format_option
+@click.pass_obj
+def timeline(app: App, uid: str, output: str | None, format_: str) -> None:
+    """Show when the tasks of a plan ran: a bar for each attempt, from its start to its end.
+
+    In a file made with -o the attempts of many tasks share rows, those of
+    each target for themselves.
+
+    \b
+    Example:
+      solar-orch timeline last
+      solar-orch timeline last -o timeline.svg
+    """
+    if output is not None:
+        app.orchestrator.draw_timeline(uid, output)
+        return
+    plan, attempts = app.orchestrator.timeline(uid)
+    if format_ == "json":
+        from solar_orch.cli.display import print_json
+        from solar_orch.plan.timeline import as_dict
+
+        print_json(list(map(as_dict, attempts)))
+        return
+    from solar_orch.cli.gantt import print_timeline
+
+    print_timeline(plan, attempts, time.time())
+    if not attempts:
+        click.echo("nothing of the plan has been started yet", err=True)
+
+
 def _source(app: App, argument: str) -> Plan | str:
     """The plan in a file, or the uid of a plan.
 
@@ -58,4 +92,4 @@ def _source(app: App, argument: str) -> Plan | str:
         raise PlanUnreadable(argument, f"there is no such file, and {error}") from error
 
 
-COMMANDS: tuple[click.Command, ...] = (dg,)
+COMMANDS: tuple[click.Command, ...] = (dg, timeline)
