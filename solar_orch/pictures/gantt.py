@@ -22,8 +22,9 @@ _FEW = 150
 #: Attempts that a picture may have.
 MOST_ATTEMPTS = 20_000
 
-#: Pixels that the line of time is long, at least and at most, and a bar of middling length in it.
-_LEAST_LENGTH, _MOST_LENGTH = 1000.0, 5000.0
+#: Pixels that the line of time is long, at least, and at most with few and with many tasks.
+_LEAST_LENGTH, _MOST_ROOMY, _MOST_SMALL = 1000.0, 1400.0, 3600.0
+#: Pixels of a bar of middling length, where there is no name in it.
 _BAR_LENGTH = 24.0
 #: Pixels that stand for a time in which nothing ran.
 _GAP = 22.0
@@ -98,8 +99,11 @@ class _Drawing:
         lengths = [end - start for start, end in spans if end > start]
         if not lengths:
             return _LEAST_LENGTH
-        most = _LEAST_LENGTH * 1.4 if self._roomy else _MOST_LENGTH
-        return min(max(_LEAST_LENGTH, _BAR_LENGTH * whole / statistics.median(lengths)), most)
+        most, bar = _MOST_ROOMY, _BAR_LENGTH
+        if not self._roomy:
+            names = [svg.width(report.shown(one.task), self._m.size - 1) for one in self._attempts]
+            most, bar = _MOST_SMALL, self._m.bar + 6 + statistics.median(names)
+        return min(max(_LEAST_LENGTH, bar * whole / statistics.median(lengths)), most)
 
     def _line(self) -> str:
         tasks = len({one.position for one in self._attempts})

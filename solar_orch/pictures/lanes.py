@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
@@ -60,11 +61,17 @@ def lanes_of_targets(attempts: Iterable[Attempt], axis: Axis, now: float) -> lis
     for attempt in attempts:
         groups.setdefault(attempt.target or "", []).append(_bar(attempt, axis, now))
     lanes: list[Lane] = []
-    for target, bars in sorted(groups.items()):
+    for target, bars in sorted(groups.items(), key=lambda group: _in_order(group[0])):
         label = target or "(no target)"
         rows = _packed(sorted(bars, key=lambda bar: (bar.waiting, bar.end)))
         lanes += [Lane(label, number == 0, row) for number, row in enumerate(rows)]
     return _with_room(lanes, axis)
+
+
+def _in_order(name: str) -> list[tuple[int, str]]:
+    """A key by which numbers within names are in the order of numbers."""
+    pieces = re.split(r"([0-9]+)", name)
+    return [(int(piece) if number % 2 else 0, piece) for number, piece in enumerate(pieces)]
 
 
 def _packed(bars: Sequence[Bar]) -> list[list[Bar]]:
