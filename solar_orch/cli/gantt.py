@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from solar_orch.cli.display import STYLES
-from solar_orch.cli.table import write_line
+from solar_orch.cli.table import terminal, write_line
 from solar_orch.plan import report
 from solar_orch.plan.timeline import Attempt, Axis
 from solar_orch.states import State
@@ -132,17 +131,14 @@ def _cut(text: str, most: int) -> str:
 
 
 def _print(lines: Iterator[list[_Piece]]) -> None:
-    from rich.console import Console
-    from rich.text import Text
-
-    console = Console(file=sys.stdout, highlight=False)
-    if not console.is_terminal:
+    console = terminal()
+    if console is None:
         for line in lines:
             write_line("".join(text for text, _ in line).rstrip())
         return
+    from rich.text import Text
+
     with console.capture() as capture:
         for line in lines:
             console.print(Text.assemble(*line), soft_wrap=True)
-    encoding = sys.stdout.encoding or "utf-8"
-    sys.stdout.write(capture.get().encode(encoding, "replace").decode(encoding))
-    sys.stdout.flush()
+    write_line(capture.get().removesuffix("\n"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -117,7 +118,7 @@ _LONG = 0.25
 
 _STEPS = (
     *(base * 10.0**power for power in range(-3, 1) for base in (1, 2, 5)),
-    *(15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0),
+    *(10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0),
     *(hours * 3600.0 for hours in (1, 2, 3, 6, 12, 24, 48, 120, 240)),
 )
 
@@ -159,27 +160,30 @@ class Axis:
         """The middles of the gaps."""
         return [place - self._gap / 2 for place in self._places[1:]]
 
-    def ticks(self, least: float) -> Iterator[tuple[float, str]]:
+    def ticks(self, least: float) -> list[tuple[float, str]]:
         """Where the line is to be marked, and with what: the time since its beginning.
 
         :param least: how far the marks are apart, in the measure of the line
         """
         step = next((one for one in _STEPS if one * self._scale >= least), None)
-        last = -least
+        marks: list[tuple[float, str]] = []
         for number, (start, end) in enumerate(self.spans):
-            offset = start - self.first
-            # Behind a gap the first time is told, however odd it is.
-            marks = [offset] if step is None or number else []
-            if step is not None:
-                count = -int(-offset // step)
-                while count * step <= end - self.first:
-                    marks.append(count * step)
-                    count += 1
-            for mark in marks:
-                place = self._places[number] + (mark - offset) * self._scale
-                if place - last >= least:
-                    last = place
-                    yield place, elapsed(mark)
+            begin = self._places[number]
+            # The time behind a gap is told before all others, however odd it is.
+            while len(marks) > 1 and begin - marks[-1][0] < least:
+                marks.pop()
+            for offset in (start - self.first, *_multiples(step, start - self.first, end - self.first)):
+                place = begin + (offset - (start - self.first)) * self._scale
+                if not marks or place - marks[-1][0] >= least:
+                    marks.append((place, elapsed(offset)))
+        return marks
+
+
+def _multiples(step: float | None, start: float, end: float) -> Iterator[float]:
+    """Those of `step` from `start` to `end`."""
+    if step is not None:
+        for count in range(math.ceil(start / step), int(end / step) + 1):
+            yield count * step
 
 
 def _less_idle(spans: list[tuple[float, float]]) -> list[tuple[float, float]]:
