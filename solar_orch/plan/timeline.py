@@ -116,6 +116,9 @@ def as_dict(attempt: Attempt) -> dict[str, Any]:
 #: A time in which nothing ran is cut out if it is longer than this part of that in which something did.
 _LONG = 0.25
 
+#: Seconds; what lasts less is a point.
+_SHORTEST = 1e-6
+
 _STEPS = (
     *(base * 10.0**power for power in range(-3, 1) for base in (1, 2, 5)),
     *(10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0),
@@ -137,7 +140,7 @@ class Axis:
         self.length = length
         self._gap = gap if gap * len(self.spans) < length / 2 else 0.0
         total = sum(end - start for start, end in self.spans)
-        self._scale = (length - self._gap * (len(self.spans) - 1)) / total if total else 0.0
+        self._scale = (length - self._gap * (len(self.spans) - 1)) / total if total > _SHORTEST else 0.0
         self._starts = [start for start, _ in self.spans]
         self._places = []
         place = 0.0

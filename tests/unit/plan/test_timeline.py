@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -60,7 +62,7 @@ def test_an_axis_keeps_the_order_of_times_and_its_length(spans, times):
 @given(spans)
 def test_marks_stand_apart(spans):
     places = [place for place, _ in Axis(spans, 100, 3).ticks(10)]
-    assert all(right - left >= 10 - 1e-6 for left, right in zip(places, places[1:]))
+    assert all(right - left >= 10 - 1e-6 for left, right in pairwise(places))
     assert all(-1e-6 <= place <= 100 + 1e-6 for place in places)
 
 
