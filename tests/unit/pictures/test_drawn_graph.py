@@ -59,7 +59,7 @@ def check_placed(after: list[list[int]]) -> placing.Placed:
     return placed
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(graphs())
 def test_boxes_do_not_overlap_and_edges_lead_from_box_to_box(after: list[list[int]]) -> None:
     check_placed(after)

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 from drawings import texts, told
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from solar_orch.errors import PictureError
@@ -38,6 +38,7 @@ def histories(draw: st.DrawFn) -> list[Attempt]:
 
 
 @pytest.mark.parametrize("make", [lanes_of_tasks, lanes_of_targets])
+@settings(max_examples=40)
 @given(history=histories(), length=st.sampled_from([60.0, 1000.0]))
 def test_each_attempt_has_a_bar_and_bars_do_not_overlap(make, history: list[Attempt], length: float) -> None:
     lanes: list[Lane] = make(history, Axis((one.span(NOW) for one in history), length, 20.0), NOW)
@@ -66,6 +67,7 @@ def test_a_row_is_used_again_when_it_is_free_and_targets_have_their_own() -> Non
     assert rows == [("web2", True, [1, 3]), ("web2", False, [2]), ("web10", True, [0])]
 
 
+@settings(max_examples=40)
 @given(histories())
 def test_each_attempt_is_told_once(history: list[Attempt]) -> None:
     document = gantt("plan:<1>", "failed", history, NOW)
