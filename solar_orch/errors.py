@@ -207,6 +207,20 @@ class HostUnreachable(TaskError):
         super().__init__(f"{host}: {problem}" + (f"; it says: {said}" if said else ""))
 
 
+class EndUnknown(TaskError):
+    """A command on another host was to be ended, and that host has not told that it is.
+
+    :param host: as the task names it
+    :param cause: why it was to be ended; counts for a further attempt as it does
+    """
+
+    def __init__(self, host: str, cause: Exception) -> None:
+        self.host = host
+        self.cause = cause
+        self.retriable = getattr(cause, "retriable", True)
+        super().__init__(f"{cause}; {host} cannot be asked whether its command has ended there")
+
+
 class ExecutionTimeout(TaskError):
     """A task ran longer than its ``timelimit``, or had no result within its ``timeout``."""
 
@@ -300,6 +314,77 @@ class UnknownPlan(SolarError):
         super().__init__(problem)
 
 
+class UnknownTask(SolarError):
+    """A plan has no task of this name.
+
+    :param similar: names of its tasks that are like it
+    """
+
+    exit_code = ExitCode.USAGE
+
+    def __init__(self, plan_uid: str, name: str, similar: Sequence[str] = ()) -> None:
+        self.plan_uid = plan_uid
+        self.name = name
+        self.similar = list(similar)
+        meant = f"; did you mean {' or '.join(similar)}?" if similar else ""
+        super().__init__(f"plan {plan_uid} has no task {name}{meant}")
+
+
+class WrongState(SolarError):
+    """The state of a plan, or of one of its tasks, does not allow what is asked for; nothing was changed.
+
+    :param problem: how it stands
+    :param remedy: what could be done, or ""
+    """
+
+    exit_code = ExitCode.USAGE
+
+    def __init__(self, plan_uid: str, problem: str, remedy: str = "") -> None:
+        self.plan_uid = plan_uid
+        self.problem = problem
+        self.remedy = remedy
+        super().__init__(f"plan {plan_uid} {problem}" + (f"; {remedy}" if remedy else ""))
+
+
+class CannotStart(SolarError):
+    """A task that was chosen to run waits for others that are neither done nor chosen; nothing was changed.
+
+    :param name: of the task
+    :param waits_for: the names of the others
+    """
+
+    exit_code = ExitCode.USAGE
+
+    def __init__(self, name: str, waits_for: Sequence[str]) -> None:
+        self.name = name
+        self.waits_for = list(waits_for)
+        super().__init__(
+            f"{name} cannot be started alone: it waits for {some(waits_for)}; choose what comes before it as"
+            " well, or let that count as done with: solar-orch noop"
+        )
+
+
+class UnknownItem(SolarError):
+    """No changes with these ids are staged.
+
+    :param ids: in order
+    """
+
+    exit_code = ExitCode.USAGE
+
+    def __init__(self, ids: Sequence[int]) -> None:
+        self.ids = list(ids)
+        super().__init__(
+            f"no change is staged with the id {some(list(map(str, ids)))}; see: solar-orch log staged"
+        )
+
+
+class InvalidChange(SolarError):
+    """A change that cannot be staged."""
+
+    exit_code = ExitCode.USAGE
+
+
 class TransitionError(SolarError):
     """A move that the table of transitions does not allow."""
 
@@ -377,6 +462,16 @@ class FileNotWritten(SolarError):
 
 
 # -- as text -----------------------------------------------------------------
+
+#: Names that an error shows of many.
+_NAMES_SHOWN = 10
+
+
+def some(names: Sequence[str]) -> str:
+    """The first of these names, and how many more there are."""
+    shown = ", ".join(names[:_NAMES_SHOWN])
+    return f"{shown} and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else shown
+
 
 #: Characters of a task's error that are kept: its beginning.
 ERRMSG_LIMIT = 16 * 1024

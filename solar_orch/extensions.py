@@ -36,15 +36,16 @@ def make_worker(conf: cfg.ConfigOpts, clients: Mapping[str, Client], name: str) 
     return cast(Worker, plugins.call(driver, driver.obj, conf, clients))
 
 
-def make_client(conf: cfg.ConfigOpts, name: str) -> Client:
+def make_client(conf: cfg.ConfigOpts, name: str, address: str | None = None) -> Client:
     """Make the client of the worker of this name, by the configured executor.
 
     Opens nothing.
 
+    :param address: where the worker takes its calls; what the configuration says when None
     :raises PluginError: if the executor cannot be had, or its ``Client`` fails
     """
     executor = configured_executor(conf)
-    client = cast(Client, plugins.call(executor, executor.obj.Client, address_of(conf, name)))
+    client = cast(Client, plugins.call(executor, executor.obj.Client, address or address_of(conf, name)))
     client.send_timeout = conf[GROUP].send_timeout
     return client
 

@@ -65,8 +65,7 @@ class Making(Verbs):
 
         :param statuses: only plans with one of these; all when empty
         """
-        found = self.store.plans.summaries()
-        return [(plan, counts) for plan, counts in found if not statuses or plan.status in statuses]
+        return self.store.plans.summaries(statuses=statuses)
 
     def report(self, uid: str, *, output: bool = True) -> tuple[PlanRow, list[Outcome]]:
         """The plan and what has become of its tasks, in topological order and all of one moment.

@@ -44,10 +44,11 @@ def _is_up(conf: cfg.ConfigOpts, name: str, rows: list[WorkerRow]) -> bool:
         return True
     host = socket.gethostname()
     addresses = [address_of(conf, name), *(row.address for row in rows if row.host == host)]
-    return any(_is_served(conf, address) for address in addresses)
+    return any(is_served(conf, address) for address in addresses)
 
 
-def _is_served(conf: cfg.ConfigOpts, address: str) -> bool:
+def is_served(conf: cfg.ConfigOpts, address: str) -> bool:
+    """Whether a worker on this host holds the lock of the address."""
     try:
         return is_locked(address, conf[GROUP].runtime_dir)
     except AddressError:
@@ -63,7 +64,7 @@ def hint(conf: cfg.ConfigOpts, worker: str, send: Callable[[Client], object]) ->
 
     :param send: makes the calls, with the worker's client
     """
-    if not _is_served(conf, address_of(conf, worker)):
+    if not is_served(conf, address_of(conf, worker)):
         return
     from solar_orch.extensions import make_client
 

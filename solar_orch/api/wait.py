@@ -13,6 +13,7 @@ from solar_orch.states import PlanStatus
 
 if TYPE_CHECKING:
     from solar_orch.store import Store
+    from solar_orch.store.plans import PlanRow
 
 #: Statuses of plans of which nothing more is started.
 ENDED = frozenset({PlanStatus.FINISHED, PlanStatus.FAILED, PlanStatus.STOPPED})
@@ -31,7 +32,7 @@ def until_over(store: Store, uid: str, seconds: float, give_up: Callable[[], boo
     """
     collect_from_now_on()
     plan = store.plans.get(uid)
-    if plan.status is PlanStatus.PENDING and not _could_go_on(store, plan.id):
+    if has_nothing_to_do(store, plan):
         return True
     deadline = time.monotonic() + seconds if math.isfinite(seconds) else math.inf
     pause = _PAUSES[0]
@@ -54,10 +55,12 @@ def is_over(store: Store, uid: str) -> bool:
     return plan.status in ENDED and not store.plans.in_progress(plan.id)
 
 
-def _could_go_on(store: Store, plan_id: int) -> bool:
-    """Whether the plan, if it were run, had anything to do: a file may say that all is done."""
-    loaded = store.plans.load(plan_id)
-    if loaded is None:
+def has_nothing_to_do(store: Store, plan: PlanRow) -> bool:
+    """Whether a plan was never told to run, and would have nothing to do: a file may say that all is done."""
+    if plan.status is not PlanStatus.PENDING:
         return False
+    loaded = store.plans.load(plan.id)
+    if loaded is None:
+        return True
     tasks, edges = loaded.graph.tasks, loaded.graph.edges
-    return not Progress(tasks, edges, max_inprogress=1, target_limit=1, resend_interval=0, now=0).finished
+    return Progress(tasks, edges, max_inprogress=1, target_limit=1, resend_interval=0, now=0).finished

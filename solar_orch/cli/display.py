@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +44,7 @@ def report_plan(app: App, uid: str, format_: str = "text") -> ExitCode:
         plan, outcomes = app.store.plans.outcomes(uid, output=as_json)
         if as_json:
             head = report.head(plan.uid, plan.name, plan.status, outcomes)
-            _write(_members(head, tasks=list(map(report.task_as_json, outcomes))))
+            _write(members(head, tasks=list(map(report.task_as_json, outcomes))))
         else:
             print_report(plan, outcomes)
     failed = any(outcome.has_failed for outcome in outcomes)
@@ -56,7 +56,23 @@ def print_json(answer: Sequence[Any]) -> None:
     _write(f"{_lines(list(map(_json, answer)))}\n")
 
 
-def _members(head: Mapping[str, Any], **lists: list[str]) -> str:
+def print_object(answer: Mapping[str, Any]) -> None:
+    """Write an object for programs: each of its members, and each item of those that are lists, on a line."""
+    head = {key: value for key, value in answer.items() if not isinstance(value, list)}
+    lists = {key: list(map(_json, value)) for key, value in answer.items() if isinstance(value, list)}
+    _write(members(head, **lists))
+
+
+def print_json_stream(answer: Iterable[Any]) -> None:
+    """As :func:`print_json`, for a list that is too long to be held: its items are written as they come."""
+    before = "[\n"
+    for item in answer:
+        sys.stdout.write(f"{before}{_json(item)}")
+        before = ",\n"
+    _write("[]\n" if before == "[\n" else "\n]\n")
+
+
+def members(head: Mapping[str, Any], **lists: list[str]) -> str:
     """An object: each member, and each item of the lists, which are JSON already, on a line of its own."""
     # json's own indentation takes ten times as long, and breaks tasks into a dozen lines each.
     members = [f"{_json(key)}: {_json(value)}" for key, value in head.items()]

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from solar_orch.cli.display import STYLES
-from solar_orch.cli.table import terminal, write_line
+from solar_orch.cli.table import terminal, width_of, write_line
 from solar_orch.plan import report
 from solar_orch.plan.timeline import Attempt, Axis
 from solar_orch.states import State
@@ -51,7 +51,7 @@ def print_timeline(plan: PlanRow, attempts: Sequence[Attempt], now: float) -> No
 def _lines(attempts: Sequence[Attempt], now: float, width: int) -> Iterator[list[_Piece]]:
     names = [_name(attempt) for attempt in attempts]
     times = [report.seconds(one.seconds(now)) if one.start is not None else "" for one in attempts]
-    left = min(max(map(_cells, names)), max(8, int(width * _NAMES)))
+    left = min(max(map(width_of, names)), max(8, int(width * _NAMES)))
     middle = max(map(len, times))
     length = max(_LEAST, width - left - middle - 4)
     axis = Axis((one.span(now) for one in attempts), length, 3)
@@ -59,7 +59,7 @@ def _lines(attempts: Sequence[Attempt], now: float, width: int) -> Iterator[list
     yield [(indent + _labels(axis, length), "bold")]
     for name, time, attempt in zip(names, times, attempts, strict=True):
         short = _cut(name, left)
-        head = f"{short}{' ' * (left - _cells(short))}  {time:>{middle}}  "
+        head = f"{short}{' ' * (left - width_of(short))}  {time:>{middle}}  "
         yield [(head, ""), *_bar(attempt, axis, length, now)]
     yield []
     yield [(_legend(attempts, bool(axis.cuts())), "dim")]
@@ -112,17 +112,9 @@ def _legend(attempts: Sequence[Attempt], cut: bool) -> str:
     return "   ".join(told)
 
 
-def _cells(text: str) -> int:
-    if text.isascii():
-        return len(text)
-    from rich.cells import cell_len
-
-    return cell_len(text)
-
-
 def _cut(text: str, most: int) -> str:
     """`text`, or its beginning and its end, if it is too long."""
-    if _cells(text) <= most:
+    if width_of(text) <= most:
         return text
     from rich.cells import set_cell_size
 

@@ -16,7 +16,7 @@ import gevent
 from oslo_config import cfg
 
 from solar_orch import plugins
-from solar_orch.cli.follow import Follower
+from solar_orch.api.follow import Follower
 from solar_orch.config import GROUP
 from solar_orch.errors import DatabaseUnavailable, SolarError, UnknownPlan
 from solar_orch.extensions import address_of

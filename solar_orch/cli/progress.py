@@ -8,8 +8,8 @@ import sys
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from solar_orch.cli.follow import ENDS, Ended, Follower
-from solar_orch.plan import report
+from solar_orch.api.follow import ENDS, Ended, Follower
+from solar_orch.plan import pace, report
 from solar_orch.states import State
 
 if TYPE_CHECKING:
@@ -53,6 +53,13 @@ def line(ended: Ended) -> str:
     if outcome is not None and outcome.errmsg:
         parts.append(report.first_line(outcome.errmsg))
     return "  ".join(parts)
+
+
+def estimate(follower: Follower) -> str:
+    """How long the rest of the plan will take; empty if that cannot be told."""
+    left = follower.left()
+    # Tasks that wait for one that has failed will not run.
+    return "" if left is None else pace.said(left, at_most=bool(follower.counts[State.ERROR]))
 
 
 class PlainProgress:

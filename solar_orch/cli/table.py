@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import zip_longest
+from itertools import islice, zip_longest
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def print_table(
     right: Sequence[str] = (),
     below: str | None = None,
     style: Style | None = None,
+    headed: bool = True,
 ) -> None:
     """Write a table to stdout; columns of which all cells are empty are left out.
 
@@ -41,15 +42,17 @@ def print_table(
     :param right: titles of the columns that are aligned to the right
     :param below: title of the last column, which goes below its row where the terminal is too narrow
     :param style: how a cell is shown in a terminal
+    :param headed: whether the titles stand above; not where a table goes on
     """
     every = list(rows)
     kept = [i for i, _ in enumerate(titles) if any(row[i] for row in every)] or list(range(len(titles)))
     cells = [[titles[i] for i in kept], *([row[i] for i in kept] for row in every)]
-    widths = [max(map(_width, column)) for column in zip(*cells, strict=True)]
+    widths = [max(map(width_of, column)) for column in zip(*cells, strict=True)]
     aligned = [titles[i] in right for i in kept]
     console = terminal()
+    first = 0 if headed else 1
     if console is None:
-        _write(_line(row, widths, aligned) for row in cells)
+        _write(_line(row, widths, aligned) for row in cells[first:])
         return
     moved: list[str] = [""] * len(cells)
     if titles[kept[-1]] == below and _total(widths) > console.width:
@@ -60,7 +63,7 @@ def print_table(
     styles += [[style(i, row[i]) if style else "" for i in kept] for row in every]
     pen = _Pen(console)
     lines: list[str] = []
-    for row, row_styles, rest in zip(cells, styles, moved, strict=True):
+    for row, row_styles, rest in islice(zip(cells, styles, moved, strict=True), first, None):
         lines += _broken(row, widths, aligned, row_styles, pen)
         if rest:
             lines += [_INDENT + piece for piece in _pieces(rest, max(_LEAST, console.width - len(_INDENT)))]
@@ -132,7 +135,7 @@ def _line(cells: Row, widths: Sequence[int], right: Sequence[bool]) -> str:
     return _GAP.join(map(_padded, cells, widths, right)).rstrip()
 
 
-def _width(text: str) -> int:
+def width_of(text: str) -> int:
     """The cells that it takes in a line."""
     if text.isascii():
         return len(text)
@@ -144,7 +147,7 @@ def _width(text: str) -> int:
 def _padded(cell: str, width: int, right: bool) -> str:
     if cell.isascii():
         return cell.rjust(width) if right else cell.ljust(width)
-    padding = " " * (width - _width(cell))
+    padding = " " * (width - width_of(cell))
     return padding + cell if right else cell + padding
 
 
@@ -164,14 +167,14 @@ def _broken(
 
 def _pieces(cell: str, width: int) -> list[str]:
     """`cell` in lines of at most `width`, broken between words where there are any."""
-    if _width(cell) <= width and not cell.startswith(" "):
+    if width_of(cell) <= width and not cell.startswith(" "):
         return [cell]
     from rich.cells import chop_cells
 
     lines, line = [], ""
     for word in cell.split(" "):
         joined = f"{line} {word}" if line else word
-        if _width(joined) <= width:
+        if width_of(joined) <= width:
             line = joined
             continue
         if line:

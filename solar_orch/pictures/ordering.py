@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 from solar_orch.pictures.extra import load
 
@@ -15,7 +15,7 @@ _SWEEPS = 60
 
 @dataclass(frozen=True, slots=True)
 class Layers:
-    """Tasks, and the bends of edges that pass through layers, whose numbers go on from those of the tasks."""
+    """Tasks, and the bends of edges that pass through layers, numbered from that of the tasks on."""
 
     #: Of each layer what is in it, in order.
     members: list[list[int]]
@@ -46,7 +46,7 @@ def ordered(after: Sequence[Sequence[int]], depths: Sequence[int]) -> Layers:
             layer_of += between
         bends[other, node] = through
         stops = [other, *through, node]
-        links += pairwise(stops)
+        links += itertools.pairwise(stops)
     layout = igraph.Graph(len(layer_of), links, directed=True).layout_sugiyama(
         layers=layer_of, maxiter=_SWEEPS
     )

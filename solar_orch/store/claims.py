@@ -138,6 +138,30 @@ class Claims:
 
         return self._database.write(work, "hand_back", patience=1.0)
 
+    def show_output(self, plan_uid: str, name: str, attempt: int, output: str) -> bool:
+        """Write down what an attempt that this process holds has written so far, for others to see.
+
+        :return: whether this process holds it
+        """
+        plan = sa.select(plans.c.id).where(plans.c.uid == plan_uid).scalar_subquery()
+        statement = (
+            sa.update(tasks)
+            .where(
+                tasks.c.plan_id == plan,
+                tasks.c.name == name,
+                tasks.c.attempt == attempt,
+                tasks.c.worker == instance(),
+                tasks.c.status == State.INPROGRESS,
+            )
+            .values(output=output)
+            .returning(tasks.c.id)
+        )
+
+        def work(connection: Connection) -> bool:
+            return connection.execute(statement).first() is not None
+
+        return self._database.write(work, "show_output", patience=1.0)
+
     def beat(self, claims: Iterable[Claim], *, patience: float) -> dict[int, tuple[int, str | None]]:
         """Keep the attempts that this process holds alive, all in one statement.
 

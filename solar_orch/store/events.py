@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -22,6 +23,23 @@ class Event(NamedTuple):
     old: State
     new: State
 
+
+class EventRow(NamedTuple):
+    """One transition with all that is known of it; `at` is Unix seconds by the database's clock."""
+
+    id: int
+    at: float
+    task: str
+    attempt: int
+    old: State
+    new: State
+    #: The instance that made it.
+    by: str
+    message: str | None
+
+
+#: Events that are read in one transaction.
+_BATCH = 2000
 
 _STATES = {str(state): state for state in State}
 
@@ -48,6 +66,42 @@ class Events:
             Event(id_, position, attempt, _STATES[old], _STATES[new])
             for id_, position, attempt, old, new in json.loads(found)
         ]
+
+    def stream(
+        self, plan_id: int, position: int | None = None, after: int = 0, limit: int = _BATCH
+    ) -> Iterator[EventRow]:
+        """The events of a plan so far, oldest first, read a part at a time.
+
+        :param position: only those of this task
+        :param after: only those that came after this one
+        :param limit: how many are read, and held, at once
+        """
+        query = (
+            sa.select(
+                events.c.id,
+                events.c.at,
+                tasks.c.name,
+                events.c.attempt,
+                events.c.old,
+                events.c.new,
+                events.c.by,
+                events.c.message,
+            )
+            .join(tasks, sa.and_(tasks.c.plan_id == events.c.plan_id, tasks.c.position == events.c.position))
+            .where(events.c.plan_id == plan_id)
+            .order_by(events.c.id)
+            .limit(limit)
+        )
+        if position is not None:
+            query = query.where(events.c.position == position)
+        while True:
+            with self._database.read() as connection:
+                rows = connection.execute(query.where(events.c.id > after)).all()
+            for id_, at, name, attempt, old, new, by, message in rows:
+                yield EventRow(id_, at, name, attempt, _STATES[old], _STATES[new], by, message)
+            if len(rows) < limit:
+                return
+            after = rows[-1].id
 
     def all(self, plan_id: int) -> list[dict[str, Any]]:
         """All columns of a plan's events with the name of the task, oldest first."""

@@ -24,6 +24,15 @@ class Lease:
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """Who leads a plan, and since when (Unix seconds by the database's clock)."""
+
+    uid: str
+    owner: str
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
 class Led:
     """A plan that this process leads: under which epoch, and how often it was steered."""
 
@@ -62,6 +71,16 @@ class Leases:
                 row.id: Led(row.uid, row.lease_epoch, row.revision, row.wanted)
                 for row in connection.execute(query)
             }
+
+    def held(self) -> list[Held]:
+        """All plans that are led, the latest first."""
+        query = (
+            sa.select(plans.c.uid, plans.c.lease_owner, plans.c.lease_since)
+            .where(plans.c.lease_owner.is_not(None))
+            .order_by(plans.c.id.desc())
+        )
+        with self._database.read() as connection:
+            return [Held(*row) for row in connection.execute(query)]
 
     def acquire(self, lease: Lease) -> int | None:
         """Take the lead of a plan as it was seen; the new epoch, or None when somebody was quicker."""

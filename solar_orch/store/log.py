@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from solar_orch.errors import UnknownItem
 from solar_orch.states import State
 from solar_orch.store import raw
 from solar_orch.store.database import Database, db_now
@@ -53,6 +54,26 @@ class Log:
         return int(
             self._database.write(lambda connection: connection.execute(statement).scalar_one(), "stage")
         )
+
+    def discard(self, ids: Sequence[int] | None = None) -> list[int]:
+        """Remove staged changes; those of the history stay.
+
+        :param ids: of these items; all when None
+        :return: the ids of what was removed, in order
+        :raises UnknownItem: if one of them is not staged; nothing is removed then
+        """
+
+        def work(connection: Connection) -> list[int]:
+            statement = sa.delete(log_items).where(log_items.c.log == "staged").returning(log_items.c.id)
+            if ids is not None:
+                statement = statement.where(log_items.c.id.in_(ids))
+            removed = sorted(connection.execute(statement).scalars())
+            missing = sorted(set(ids or ()) - set(removed))
+            if missing:
+                raise UnknownItem(missing)
+            return removed
+
+        return self._database.write(work, "discard")
 
     def staged(self) -> list[dict[str, Any]]:
         """The changes that are still to be made, oldest first; ``state`` is ``staged`` or ``error``."""

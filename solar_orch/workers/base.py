@@ -111,6 +111,12 @@ class Worker:
         self.outputs.pop(key, None)
         return text
 
+    def output_so_far(self, task_id: str, attempt: int) -> str | None:
+        """What a running call has written so far, as text without secrets; None if it has no output."""
+        key = (task_id, attempt)
+        text, secrets = self._output_text(key), self._secrets.get(key)
+        return text if text is None or secrets is None else secrets.without_begun(text)
+
     def _output_text(self, key: tuple[str, int]) -> str | None:
         """What a call has written so far, without its secrets; None if it has no output."""
         output, secrets = self.outputs.get(key), self._secrets.get(key)

@@ -54,6 +54,17 @@ class Secrets:
             text = text.replace(value, MASK)
         return text
 
+    def without_begun(self, text: str) -> str:
+        """The text without what may be the first part of one, at the end of what is still being written."""
+        begun = (
+            length
+            for value in self._values
+            for length in range(1, min(len(value), len(text) + 1))
+            if text.endswith(value[:length])
+        )
+        longest = max(begun, default=0)
+        return text[:-longest] if longest else text
+
     def mask_result(self, result: Any) -> Any:
         """A JSON value without them; what is none is left as it is."""
         if not self._values:

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import gevent
 
 from solar_orch.errors import DatabaseUnavailable, Killed, TaskError, Unrunnable
-from solar_orch.plan.verdict import TIMED_OUT
+from solar_orch.plan.verdict import TIMED_OUT, are_enough
 from solar_orch.states import VISITED
 from solar_orch.workers import process
 from solar_orch.workers.base import Worker
-from solar_orch.workers.calls import Ctxt, Ledger, cancellation
+from solar_orch.workers.calls import TASK_SEPARATOR, Ctxt, Ledger, cancellation
 from solar_orch.workers.commands import Arguments, result_of, task_variables
 from solar_orch.workers.ssh import Ssh
 from solar_orch.workers.subscription import Method
@@ -40,7 +40,7 @@ class Tasks(Worker):
     """
 
     name: ClassVar[str] = "tasks"
-    controls: ClassVar[frozenset[str]] = frozenset({"ping", "kill"})
+    controls: ClassVar[frozenset[str]] = frozenset({"ping", "kill", "show_output"})
     drain_order: ClassVar[int] = 0
     answers_unknown = True
 
@@ -92,7 +92,7 @@ class Tasks(Worker):
             raise Unrunnable(f"fault_tolerance: percent must be a number from 0 to 100, not {percent!r}")
         states = self.store.results.predecessors(ctxt["plan_uid"], ctxt["task_name"])
         succeeded = sum(state in VISITED for state in states.values())
-        if succeeded * 100 < percent * len(states):
+        if not are_enough(succeeded, len(states), percent):
             failed = sorted(name for name, state in states.items() if state not in VISITED)
             shown = ", ".join(failed[:10]) + (f" and {len(failed) - 10} more" if len(failed) > 10 else "")
             raise TaskError(
@@ -209,12 +209,7 @@ class Tasks(Worker):
         :return: whether such a call runs here
         :raises TaskError: if neither `ctxt` nor `task_id` names a task
         """
-        wanted = task_id or ctxt.get("task_id")
-        if not wanted:
-            raise TaskError("kill: no task is named")
-        _must_be_text("kill: task_id", wanted)
-        if attempt is not None and type(attempt) is not int:
-            raise Unrunnable(f"kill: attempt must be a number, not {attempt!r}")
+        wanted = _wanted("kill", ctxt, task_id, attempt)
         if reason is not None:
             _must_be_text("kill: reason", reason)
         # That a task has timed out has been recorded by who tells of it.
@@ -223,6 +218,27 @@ class Tasks(Worker):
         if self.executor is None:
             return False
         return self.executor.kill(wanted, attempt, cancellation(reason, ctxt))
+
+    def show_output(self, ctxt: Ctxt, task_id: str | None = None, attempt: int | None = None) -> bool:
+        """Control: write down in the database what the running call of a task has written so far.
+
+        :param task_id: that of `ctxt` when None
+        :param attempt: only this attempt; None means whichever runs here
+        :return: whether such a call runs here, and has an output
+        :raises TaskError: if neither `ctxt` nor `task_id` names a task
+        """
+        wanted = _wanted("show_output", ctxt, task_id, attempt)
+        plan_uid, _, name = wanted.partition(TASK_SEPARATOR)
+        shown = False
+        for number in [number for key, number in self.outputs if key == wanted]:
+            text = self.output_so_far(wanted, number)
+            if text is None or attempt not in (None, number):
+                continue
+            try:
+                shown = self.store.claims.show_output(plan_uid, name, number, text) or shown
+            except DatabaseUnavailable as error:
+                LOG.warning("%s: what it has written so far is not recorded: %s", wanted, error)
+        return shown
 
     def _record_kill(self, ledger: Ledger, task_id: str, attempt: int | None, reason: str) -> None:
         try:
@@ -264,6 +280,17 @@ def _seconds(value: Any) -> float:
     if not _is_number(value) or not math.isfinite(value) or value < 0:
         raise Unrunnable(f"sleep: seconds must be a number that is not negative, not {value!r}")
     return float(value)
+
+
+def _wanted(control: str, ctxt: Ctxt, task_id: Any, attempt: Any) -> str:
+    """The id of the task that a control is about."""
+    wanted = task_id or ctxt.get("task_id")
+    if not wanted:
+        raise TaskError(f"{control}: no task is named")
+    _must_be_text(f"{control}: task_id", wanted)
+    if attempt is not None and type(attempt) is not int:
+        raise Unrunnable(f"{control}: attempt must be a number, not {attempt!r}")
+    return str(wanted)
 
 
 def _must_be_text(what: str, value: object) -> None:

@@ -140,7 +140,7 @@ def test_without_the_extra_only_dot_is_written(site: Site) -> None:
     blocked = site.root / "blocked"
     blocked.mkdir()
     for module in ("igraph", "resvg_py"):
-        (blocked / f"{module}.py").write_text(f"raise ImportError('not here')")
+        (blocked / f"{module}.py").write_text("raise ImportError('not here')")
     site.env["PYTHONPATH"] = str(blocked)
     for name in ("plan.svg", "plan.png"):
         assert "pip install 'solar-orch[pictures]'" in refused(site, "dg", "last", "-o", name)

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 import click
 
-from solar_orch.cli.arguments import App, format_option, uid_argument
-from solar_orch.errors import PlanUnreadable, UnknownPlan
-
-if TYPE_CHECKING:
-    from solar_orch.plan.model import Plan
+from solar_orch.cli.arguments import App, format_option, uid_argument, variables_option
+from solar_orch.cli.completion import complete_plan
 
 
 @click.command(short_help="Draw the graph of a plan.")
-@click.argument("plan", metavar="UID|PLAN")
+@click.argument("plan", metavar="UID|PLAN", shell_complete=complete_plan)
 @click.option("-o", "--output", metavar="FILE", help="Draw it into this file: .svg, .png or .dot.")
+@variables_option
 @click.pass_obj
-def dg(app: App, plan: str, output: str | None) -> None:
+def dg(app: App, plan: str, output: str | None, variables: Mapping[str, str]) -> None:
     """Draw the graph of a plan, less the edges that others imply, with the states of its tasks.
 
     The plan is given by its uid, or as a plan file ('-' for stdin), which
@@ -32,7 +29,9 @@ def dg(app: App, plan: str, output: str | None) -> None:
       solar-orch dg last -o plan.svg
       solar-orch dg rollout.yaml
     """
-    source = _source(app, plan)
+    from solar_orch.cli.planfile import plan_or_uid
+
+    source = plan_or_uid(app, plan, variables)
     if output is not None:
         app.orchestrator.draw_graph(source, output)
         return
@@ -74,22 +73,6 @@ def timeline(app: App, uid: str, output: str | None, format_: str) -> None:
     print_timeline(plan, attempts, time.time())
     if not attempts:
         click.echo("nothing of the plan has been started yet", err=True)
-
-
-def _source(app: App, argument: str) -> Plan | str:
-    """The plan in a file, or the uid of a plan.
-
-    :raises PlanUnreadable: if there is neither
-    :raises PlanError: if the file has mistakes
-    """
-    if argument == "-" or os.path.lexists(argument):
-        from solar_orch.cli.planfile import read_plan
-
-        return read_plan(argument)
-    try:
-        return app.orchestrator.get(argument).uid
-    except UnknownPlan as error:
-        raise PlanUnreadable(argument, f"there is no such file, and {error}") from error
 
 
 COMMANDS: tuple[click.Command, ...] = (dg, timeline)

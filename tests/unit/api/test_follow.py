@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from solar_orch import config
-from solar_orch.cli.follow import Follower
+from solar_orch.api.follow import Follower
 from solar_orch.plan.model import Plan, Task
 from solar_orch.states import State
 from solar_orch.store import Store
-from solar_orch.store.schema import tasks
+from solar_orch.store.schema import events, tasks
 from solar_orch.store.transitions import transition
 
 S = State
@@ -117,3 +118,67 @@ def test_an_end_after_which_the_task_went_on_is_told_without_its_outcome(store: 
     assert (first.name, first.state, first.outcome) == ("a", S.ERROR_RETRY, None)
     assert second.outcome is not None
     assert second.outcome.status is S.SUCCESS
+
+
+def failures(follower: Follower) -> list[str]:
+    follower.look()
+    return [outcome.name for outcome in follower.failed]
+
+
+def test_it_knows_the_tasks_that_have_failed_and_have_not_been_steered_out_of_it(
+    store: Store, uid: str
+) -> None:
+    run(store, 3, S.ERROR)
+    run(store, 1, S.ERROR)
+    follower = Follower(store, uid, None)
+    assert sorted(outcome.name for outcome in follower.failed) == ["b", "d"]
+    run(store, 2, S.ERROR)
+    assert failures(follower)[-1] == "c"
+    move(store, 1, S.ERROR, S.PENDING)
+    assert failures(follower) == ["d", "c"]
+    move(store, 2, S.ERROR, S.PENDING, S.INPROGRESS, S.ERROR)
+    move(store, 3, S.ERROR, S.PENDING, S.INPROGRESS, S.SUCCESS)
+    assert failures(follower) == ["c"]
+
+
+def test_of_many_failures_the_latest_are_kept(
+    store: Store, uid: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("solar_orch.api.follow.FAILED_LIMIT", 2)
+    follower = Follower(store, uid, 0)
+    for position in (4, 1, 2):
+        run(store, position, S.ERROR)
+    assert failures(follower) == ["b", "c"]
+    assert len(Follower(store, uid, None).failed) == 2
+    assert follower.counts[S.ERROR] == 3
+
+
+def test_what_has_ended_before_it_was_made_counts_for_its_estimate(store: Store) -> None:
+    uid = store.plans.create(Plan("many", [Task(f"t{n}", "noop") for n in range(30)]), wanted=True)
+    plan_id = store.plans.get(uid).id
+    move_of(store, plan_id, 0, S.PENDING, S.INPROGRESS)
+    for position in range(1, 11):
+        move_of(store, plan_id, position, S.PENDING, S.INPROGRESS, S.SUCCESS)
+    # One in each of the last ten seconds.
+    store.database.write(
+        lambda connection: connection.execute(
+            sa.update(events).where(events.c.new == S.SUCCESS).values(at=events.c.at - 10 + events.c.position)
+        )
+    )
+    follower = Follower(store, uid, None)
+    left = follower.left()
+    assert left is not None
+    # 20 tasks are left; nine ended in nine seconds, and some more as this test took.
+    assert 18 < left < 60
+    move_of(store, plan_id, 0, S.INPROGRESS, S.SUCCESS)
+    follower.look()
+    assert follower.left() is None
+
+
+def move_of(store: Store, plan_id: int, position: int, *states: State) -> None:
+    for old, new in zip(states, states[1:], strict=False):
+        store.database.write(
+            lambda connection, old=old, new=new: transition(  # type: ignore[misc]
+                connection, old, new, tasks.c.plan_id == plan_id, tasks.c.position == position
+            )
+        )

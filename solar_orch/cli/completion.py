@@ -1,0 +1,80 @@
+"""What the shell is told when somebody presses the key that completes a word.
+
+Nothing is said where nothing can be found out, and no database is made.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import click
+from click.shell_completion import CompletionItem
+
+if TYPE_CHECKING:
+    from solar_orch.api.orchestrator import Orchestrator
+
+#: Plans, and tasks, that are offered at most.
+_PLANS = 50
+_TASKS = 1000
+
+
+def complete_uid(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The uids of plans, the latest first, and ``last``."""
+    latest = [CompletionItem("last")] if "last".startswith(incomplete) else []
+    return _asked(
+        ctx,
+        lambda orchestrator: [*latest, *map(CompletionItem, orchestrator.uids(incomplete, _PLANS))],
+    )
+
+
+def complete_task(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The names of the tasks of the plan that stands before."""
+    uid = ctx.params.get("uid")
+    if not isinstance(uid, str):
+        return []
+    return _asked(
+        ctx,
+        lambda orchestrator: list(map(CompletionItem, orchestrator.task_names(uid, incomplete, _TASKS))),
+    )
+
+
+def complete_plan_file(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Files, which the shell finds itself."""
+    return [CompletionItem(incomplete, type="file")]
+
+
+def complete_plan(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Files, and the uids of plans."""
+    return [*complete_plan_file(ctx, param, incomplete), *complete_uid(ctx, param, incomplete)]
+
+
+def _asked(ctx: click.Context, ask: Callable[[Orchestrator], list[CompletionItem]]) -> list[CompletionItem]:
+    # Whatever is wrong is said when the command is run: here it would spoil the line that is typed.
+    with contextlib.suppress(Exception), _orchestrator(ctx) as orchestrator:
+        return ask(orchestrator) if orchestrator.store.database.path.exists() else []
+    return []
+
+
+@contextlib.contextmanager
+def _orchestrator(ctx: click.Context) -> Iterator[Orchestrator]:
+    from solar_orch.cli.arguments import App
+
+    # Nothing has been run, so that there is no App yet.
+    files, directories = _configuration(ctx)
+    app = App(files, directories)
+    try:
+        yield app.orchestrator
+    finally:
+        app.close()
+
+
+def _configuration(ctx: click.Context) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What was given to the group, wherever that is mounted."""
+    parent: click.Context | None = ctx
+    while parent is not None:
+        if "config_files" in parent.params:
+            return parent.params["config_files"], parent.params["config_dirs"]
+        parent = parent.parent
+    return (), ()
