@@ -65,7 +65,14 @@ def _ssh_opts() -> list[cfg.Opt]:
         cfg.StrOpt(
             "ssh_known_hosts",
             help="Path of the file with the keys of hosts; not set: ~/.ssh/known_hosts and "
-            "/etc/ssh/ssh_known_hosts. A host whose key is not there is refused.",
+            "/etc/ssh/ssh_known_hosts.",
+        ),
+        cfg.StrOpt(
+            "ssh_host_key_checking",
+            default="yes",
+            choices=["yes", "accept-new", "no"],
+            help="yes: a host whose key is not known is refused; accept-new: its key is written down "
+            "and counts from then on; no: whoever answers is taken for the host.",
         ),
         cfg.IntOpt(
             "ssh_connect_timeout",

@@ -207,6 +207,20 @@ class HostUnreachable(TaskError):
         super().__init__(f"{host}: {problem}" + (f"; it says: {said}" if said else ""))
 
 
+class EndUnknown(TaskError):
+    """A command on another host was to be ended, and that host has not told that it is.
+
+    :param host: as the task names it
+    :param cause: why it was to be ended; counts for a further attempt as it does
+    """
+
+    def __init__(self, host: str, cause: Exception) -> None:
+        self.host = host
+        self.cause = cause
+        self.retriable = getattr(cause, "retriable", True)
+        super().__init__(f"{cause}; {host} cannot be asked whether its command has ended there")
+
+
 class ExecutionTimeout(TaskError):
     """A task ran longer than its ``timelimit``, or had no result within its ``timeout``."""
 
@@ -303,21 +317,51 @@ class UnknownPlan(SolarError):
 class UnknownTask(SolarError):
     """A plan has no task of this name.
 
-    :param plan_uid: the plan's uid
-    :param name: what was asked for
-    :param close: names of its tasks that are like it
+    :param similar: names of its tasks that are like it
     """
 
     exit_code = ExitCode.USAGE
 
-    def __init__(self, plan_uid: str, name: str, close: Sequence[str] = ()) -> None:
+    def __init__(self, plan_uid: str, name: str, similar: Sequence[str] = ()) -> None:
         self.plan_uid = plan_uid
         self.name = name
-        self.close = list(close)
-        problem = f"the plan {plan_uid} has no task {name!r}"
-        if close:
-            problem += f"; did you mean {' or '.join(close)}?"
-        super().__init__(problem)
+        self.similar = list(similar)
+        meant = f"; did you mean {' or '.join(similar)}?" if similar else ""
+        super().__init__(f"plan {plan_uid} has no task {name}{meant}")
+
+
+class WrongState(SolarError):
+    """The state of a plan, or of one of its tasks, does not allow what is asked for; nothing was changed.
+
+    :param problem: how it stands
+    :param remedy: what could be done, or ""
+    """
+
+    exit_code = ExitCode.USAGE
+
+    def __init__(self, plan_uid: str, problem: str, remedy: str = "") -> None:
+        self.plan_uid = plan_uid
+        self.problem = problem
+        self.remedy = remedy
+        super().__init__(f"plan {plan_uid} {problem}" + (f"; {remedy}" if remedy else ""))
+
+
+class CannotStart(SolarError):
+    """A task that was chosen to run waits for others that are neither done nor chosen; nothing was changed.
+
+    :param name: of the task
+    :param waits_for: the names of the others
+    """
+
+    exit_code = ExitCode.USAGE
+
+    def __init__(self, name: str, waits_for: Sequence[str]) -> None:
+        self.name = name
+        self.waits_for = list(waits_for)
+        super().__init__(
+            f"{name} cannot be started alone: it waits for {some(waits_for)}; choose what comes before it as"
+            " well, or let that count as done with: solar-orch noop"
+        )
 
 
 class UnknownItem(SolarError):
@@ -330,8 +374,9 @@ class UnknownItem(SolarError):
 
     def __init__(self, ids: Sequence[int]) -> None:
         self.ids = list(ids)
-        shown = ", ".join(map(str, self.ids[:10])) + (" ..." if len(self.ids) > 10 else "")
-        super().__init__(f"no change is staged with the id {shown}; see: solar-orch log staged")
+        super().__init__(
+            f"no change is staged with the id {some(list(map(str, ids)))}; see: solar-orch log staged"
+        )
 
 
 class InvalidChange(SolarError):
@@ -378,7 +423,55 @@ class DatabaseUnavailable(SolarError):
         super().__init__(f"database {database} is not available: {problem}{doubt}")
 
 
+# -- pictures ----------------------------------------------------------------
+
+
+class MissingExtra(SolarError):
+    """Something needs packages that are installed only where they are asked for.
+
+    :param extra: what to ask for
+    :param module: the module that could not be imported
+    """
+
+    exit_code = ExitCode.USAGE
+
+    def __init__(self, extra: str, module: str, cause: str) -> None:
+        self.extra = extra
+        self.module = module
+        super().__init__(
+            f"this picture needs a package that cannot be loaded ({cause});"
+            f" install it with: pip install 'solar-orch[{extra}]'"
+        )
+
+
+class PictureError(SolarError):
+    """A picture that cannot be made, or not in this format."""
+
+    exit_code = ExitCode.USAGE
+
+
+class FileNotWritten(SolarError):
+    """A file could not be written; one that was there is as it was.
+
+    :param path: of the file
+    """
+
+    def __init__(self, path: str, problem: str) -> None:
+        self.path = path
+        super().__init__(f"{path} cannot be written: {problem}")
+
+
 # -- as text -----------------------------------------------------------------
+
+#: Names that an error shows of many.
+_NAMES_SHOWN = 10
+
+
+def some(names: Sequence[str]) -> str:
+    """The first of these names, and how many more there are."""
+    shown = ", ".join(names[:_NAMES_SHOWN])
+    return f"{shown} and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else shown
+
 
 #: Characters of a task's error that are kept: its beginning.
 ERRMSG_LIMIT = 16 * 1024

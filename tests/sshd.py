@@ -207,8 +207,10 @@ class Sshd:
 
     def cut(self) -> None:
         """Kill the processes of all connections."""
-        for process in psutil.Process(self._server.pid).children() if self._server else []:
-            process.kill()
+        assert self._server is not None
+        for process in psutil.Process(self._server.pid).children(recursive=True):
+            if process.name() == "sshd":
+                process.kill()
 
     def stop(self) -> None:
         """Kill it, and all that it has started."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from solar_orch.api.presence import hint, missing_workers
-
 if TYPE_CHECKING:
     from oslo_config import cfg
 
@@ -36,8 +34,13 @@ class Verbs:
 
     def missing_workers(self) -> list[str]:
         """The names of the workers without which no plan goes on, and of which none is up."""
+        # Imports gevent, which those that only look can do without.
+        from solar_orch.api.presence import missing_workers
+
         return missing_workers(self.conf, self.store)
 
     def _hint(self, plan_uid: str) -> None:
         """Tell the scheduler, if one is up, to look at the plan at once; blocks for two seconds at most."""
+        from solar_orch.api.presence import hint
+
         hint(self.conf, "scheduler", lambda client: client.next({"plan_uid": plan_uid}, plan_uid))

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from types import TracebackType
 
+from solar_orch.api.checking import Checking
 from solar_orch.api.making import Making
+from solar_orch.api.picturing import Picturing
+from solar_orch.api.steering import Steering
 from solar_orch.api.viewing import Viewing
 
 
-class Orchestrator(Making, Viewing):
+class Orchestrator(Making, Checking, Steering, Viewing, Picturing):
     """All that can be done with plans, but for running tasks in this very process.
 
     Needs no gevent and no patching.  Of the methods that take a plan's uid

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -82,6 +83,43 @@ def _seconds(text: str) -> float:
     if not number >= 0:
         raise click.BadParameter(f"{text!r} is no number of seconds")
     return number
+
+
+#: Seconds of the units in which ages are given.
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+
+
+def age(text: str) -> float:
+    """Seconds from a text as ``30d``."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhdw])", text)
+    if found is None:
+        raise click.BadParameter(f"{text!r} is no age; write it as 45m, 12h, 30d or 8w")
+    return float(found[1]) * _UNITS[found[2]]
+
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def _variables(_: click.Context, __: click.Parameter, given: Sequence[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for text in given:
+        name, sign, value = text.partition("=")
+        if not sign or not _VARIABLE.fullmatch(name):
+            raise click.BadParameter(f"{text!r} is not of the form NAME=VALUE")
+        found[name] = value
+    return found
+
+
+def variables_option(function: F) -> F:
+    """``--var NAME=VALUE``, as often as wanted; the last of one name counts."""
+    return click.option(
+        "--var",
+        "variables",
+        multiple=True,
+        callback=_variables,
+        metavar="NAME=VALUE",
+        help="A variable of the plan; may be given several times.",
+    )(function)
 
 
 def uid_argument(function: F) -> F:

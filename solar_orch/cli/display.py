@@ -56,6 +56,13 @@ def print_json(answer: Sequence[Any]) -> None:
     _write(f"{_lines(list(map(_json, answer)))}\n")
 
 
+def print_object(answer: Mapping[str, Any]) -> None:
+    """Write an object for programs: each of its members, and each item of those that are lists, on a line."""
+    head = {key: value for key, value in answer.items() if not isinstance(value, list)}
+    lists = {key: list(map(_json, value)) for key, value in answer.items() if isinstance(value, list)}
+    _write(members(head, **lists))
+
+
 def print_json_stream(answer: Iterable[Any]) -> None:
     """As :func:`print_json`, for a list that is too long to be held: its items are written as they come."""
     before = "[\n"

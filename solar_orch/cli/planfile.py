@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, BinaryIO
 
 from solar_orch.collector import collecting_nothing
@@ -12,21 +13,34 @@ if TYPE_CHECKING:
     from solar_orch.plan.model import Plan
 
 
-def read_plan(path: str) -> Plan:
+def read_plan(path: str, variables: Mapping[str, str]) -> Plan:
     """The plan in a file; ``-`` stands for stdin.
 
+    :param variables: what ``--var`` gives
     :raises PlanUnreadable: if there is no such file, or it cannot be read
     :raises PlanError: if it has mistakes
     """
     from solar_orch.plan.parse import parse
 
-    source = "<stdin>" if path == "-" else path
-    try:
-        text = _text(path)
-    except (OSError, ValueError) as error:  # ValueError: a path that holds a NUL character
-        raise PlanUnreadable(source, getattr(error, "strerror", None) or str(error)) from error
+    text = read_text(path)
     with collecting_nothing():
-        return parse(text, source)
+        return parse(text, source_of(path), variables)
+
+
+def source_of(path: str) -> str:
+    """What the file is called in messages."""
+    return "<stdin>" if path == "-" else path
+
+
+def read_text(path: str) -> bytes:
+    """What stands in a plan file, as far as a plan may be long.
+
+    :raises PlanUnreadable: if there is no such file, or it cannot be read
+    """
+    try:
+        return _text(path)
+    except (OSError, ValueError) as error:  # ValueError: a path that holds a NUL character
+        raise PlanUnreadable(source_of(path), getattr(error, "strerror", None) or str(error)) from error
 
 
 def _text(path: str) -> bytes:

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -29,35 +29,56 @@ if TYPE_CHECKING:
     from solar_orch.host import Host
 
 
-def run_plan(app: App, argument: str, *, debug: bool = False) -> int:
+def run_plan(
+    app: App, argument: str, variables: Mapping[str, str], *, format_: str = "text", debug: bool = False
+) -> int:
     """Run the plan in this file, or of this uid, to its end and print its report; blocks.
 
     In a process that gevent has not patched this is done by a process of its own.
 
     :param argument: a file's path, ``-``, or, where there is no such file, the uid of a plan
+    :param variables: of a plan in a file
+    :param format_: of the report: ``text`` or ``json``
     :param debug: whether to log what the workers do
     :return: the exit code
     :raises PlanUnreadable, PlanError, PlanExists: if there is nothing that could be run
+    :raises click.UsageError: if there are variables for a plan whose own are filled in already
     :raises Exception: whatever the host ends with
     """
     if not _gevent_has_patched():
-        return _run_in_subprocess(app, argument, debug)
+        return _run_in_subprocess(app, argument, variables, format_, debug)
     from solar_orch.cli.hosting import serve_privately
     from solar_orch.cli.private import private_directory
     from solar_orch.config import GROUP
     from solar_orch.host import Host
 
-    source = _source(app, argument)
+    source = _source(app, argument, variables)
     with private_directory(app.conf[GROUP].runtime_dir) as directory:
         serve_privately(app.conf, directory)
         host = Host(app.conf)
         # Before anything is written, because a part may be broken.
         host.build()
         collect_from_now_on()
-        return _run_on(host, app, source, debug)
+        return _run_on(host, app, source, format_, debug)
 
 
-def _run_on(host: Host, app: App, source: Plan | str, debug: bool) -> int:
+def rehearse_plan(app: App, argument: str, variables: Mapping[str, str], format_: str) -> None:
+    """Print in which order the plan in this file, or of this uid, would run; writes nothing.
+
+    :param argument: as :func:`run_plan` takes it
+    :param variables: as :func:`run_plan` takes them
+    :param format_: ``text`` or ``json``
+    :raises Exception: as :func:`run_plan` for a plan that could not be run
+    """
+    from solar_orch.cli import rehearsal
+
+    source = _source(app, argument, variables)
+    plan = app.orchestrator.model(source) if isinstance(source, str) else source
+    show = rehearsal.print_rehearsal_as_json if format_ == "json" else rehearsal.print_rehearsal
+    show(plan, app.orchestrator.rehearse(plan), app.conf)
+
+
+def _run_on(host: Host, app: App, source: Plan | str, format_: str, debug: bool) -> int:
     from solar_orch.cli.hosting import HostedPlan
     from solar_orch.cli.progress import make_progress
 
@@ -73,7 +94,7 @@ def _run_on(host: Host, app: App, source: Plan | str, debug: bool) -> int:
             app.store.plans.pause(uid)
         click.echo(_how_to_go_on(uid), err=True)
         raise
-    code = report_plan(app, uid)
+    code = report_plan(app, uid, format_)
     return code if hosted.over else _unfinished(hosted, app, uid, code)
 
 
@@ -85,18 +106,24 @@ def _wanted(app: App, source: Plan | str) -> tuple[str, int]:
     return app.store.plans.want(source).uid, since
 
 
-def _source(app: App, argument: str) -> Plan | str:
+def _source(app: App, argument: str, variables: Mapping[str, str]) -> Plan | str:
     """The plan in a file, or the uid of a plan.
 
+    :raises click.UsageError: if there are variables, and no file
     :raises PlanUnreadable: if there is neither
     :raises PlanError: if the file has mistakes
     """
     if argument == "-" or os.path.lexists(argument):
-        return read_plan(argument)
+        return read_plan(argument, variables)
     try:
-        return app.store.plans.get(argument).uid
+        uid = app.store.plans.get(argument).uid
     except UnknownPlan as error:
         raise PlanUnreadable(argument, f"there is no such file, and {error}") from error
+    if variables:
+        raise click.UsageError(
+            f"{uid} is a plan in the database, whose variables have their values; --var is for a plan file"
+        )
+    return uid
 
 
 def _unfinished(hosted: HostedPlan, app: App, uid: str, code: ExitCode) -> ExitCode:
@@ -138,9 +165,12 @@ def _gevent_has_patched() -> bool:
     return monkey is not None and bool(monkey.is_module_patched("socket"))
 
 
-def _run_in_subprocess(app: App, argument: str, debug: bool) -> int:
+def _run_in_subprocess(
+    app: App, argument: str, variables: Mapping[str, str], format_: str, debug: bool
+) -> int:
     command = [sys.executable, "-c", "from solar_orch.cli.entry import orch; orch()", *app.options]
-    command += ["run", *(["--debug"] if debug else []), "--", argument]
+    command += ["run", f"--format={format_}", *(["--debug"] if debug else [])]
+    command += [*(f"--var={name}={value}" for name, value in variables.items()), "--", argument]
     child = subprocess.Popen(command)
     with _signals_left_to(child):
         code = child.wait()

@@ -1,4 +1,4 @@
-"""``run-once``: a plan is wanted, told of, and perhaps waited for."""
+"""``run-once`` and the like: a plan is wanted, told of, and perhaps waited for."""
 
 from __future__ import annotations
 
@@ -18,16 +18,14 @@ if TYPE_CHECKING:
 _LOOK = 1.0
 
 
-def start_plan(app: App, uid: str, wait: float | None) -> ExitCode:
-    """Record that the plan is to run, and tell the scheduler.
+def follow_start(app: App, uid: str, wait: float | None) -> ExitCode:
+    """See that there are workers for a plan that is wanted, and wait for its end if that is asked for.
 
-    Blocks for two seconds at most, and then for the wait.
-
+    :param uid: its own, not ``last``
     :param wait: seconds to wait for the end of the plan, whose report is then printed; None not to wait
     :return: the exit code
     :raises UnknownPlan: if there is no such plan
     """
-    uid = app.orchestrator.run_once(uid)
     missing = app.orchestrator.missing_workers()
     if missing:
         return _no_worker(uid, missing)

@@ -47,7 +47,7 @@ def print_table(
     every = list(rows)
     kept = [i for i, _ in enumerate(titles) if any(row[i] for row in every)] or list(range(len(titles)))
     cells = [[titles[i] for i in kept], *([row[i] for i in kept] for row in every)]
-    widths = [max(map(_width, column)) for column in zip(*cells, strict=True)]
+    widths = [max(map(width_of, column)) for column in zip(*cells, strict=True)]
     aligned = [titles[i] in right for i in kept]
     console = _terminal()
     first = 0 if headed else 1
@@ -135,7 +135,7 @@ def _line(cells: Row, widths: Sequence[int], right: Sequence[bool]) -> str:
     return _GAP.join(map(_padded, cells, widths, right)).rstrip()
 
 
-def _width(text: str) -> int:
+def width_of(text: str) -> int:
     """The cells that it takes in a line."""
     if text.isascii():
         return len(text)
@@ -147,7 +147,7 @@ def _width(text: str) -> int:
 def _padded(cell: str, width: int, right: bool) -> str:
     if cell.isascii():
         return cell.rjust(width) if right else cell.ljust(width)
-    padding = " " * (width - _width(cell))
+    padding = " " * (width - width_of(cell))
     return padding + cell if right else cell + padding
 
 
@@ -167,14 +167,14 @@ def _broken(
 
 def _pieces(cell: str, width: int) -> list[str]:
     """`cell` in lines of at most `width`, broken between words where there are any."""
-    if _width(cell) <= width and not cell.startswith(" "):
+    if width_of(cell) <= width and not cell.startswith(" "):
         return [cell]
     from rich.cells import chop_cells
 
     lines, line = [], ""
     for word in cell.split(" "):
         joined = f"{line} {word}" if line else word
-        if _width(joined) <= width:
+        if width_of(joined) <= width:
             line = joined
             continue
         if line:

@@ -6,11 +6,9 @@ from solar_orch.plan.checker import Checker
 from solar_orch.plan.complaints import Complaints
 from solar_orch.plan.model import FAULT_TOLERANCE, Task
 from solar_orch.plan.reader import shortened
+from solar_orch.plan.reduction import implied
 from solar_orch.plan.unreachable import never_runs
 from solar_orch.states import VISITED, State
-
-#: Edges that are followed in search of those that others imply.
-_MAX_STEPS = 2_000_000
 
 
 def advise(checker: Checker, complaints: Complaints) -> None:
@@ -39,35 +37,14 @@ def _tell_of_unreachable(checker: Checker, tasks: list[Task], complaints: Compla
 
 def _tell_of_implied(checker: Checker, tasks: list[Task], complaints: Complaints) -> None:
     edges = checker.edges
-    place = {index: number for number, index in enumerate(edges.order)}
     # An edge from a task that ends well whatever was before it implies nothing.
     through = [task.type != FAULT_TOLERANCE and task.status not in VISITED for task in tasks]
-    steps = 0
-    for number, index in enumerate(edges.order):
-        before = edges.after[index]
-        if len(before) < 2 or tasks[index].type == FAULT_TOLERANCE:
-            continue
-        if steps > _MAX_STEPS:
-            message = f"edges that others imply were looked for in the first {number} tasks only"
-            complaints.add((), message)
-            return
+    for other, index, by in implied(edges.after, edges.order, through):
         used = {use.reference.task for use in checker.variables.uses.get(index, ())}
-        lowest = min(place[other] for other in before)
-        # Task -> the direct predecessor by which it was come to.
-        seen: dict[int, int] = {}
-        waiting = [(other, other) for other in before if through[other]]
-        while waiting:
-            found, by = waiting.pop()
-            for above in edges.after[found]:
-                steps += 1
-                if above not in seen and place[above] >= lowest:
-                    seen[above] = by
-                    if through[above]:
-                        waiting.append((above, by))
-        for other in before:
-            if other in seen and tasks[other].name not in used:
-                message = (
-                    f"{shortened(tasks[index].name)} waits for {shortened(tasks[other].name)} anyway,"
-                    f" because it waits for {shortened(tasks[seen[other]].name)}"
-                )
-                complaints.add(edges.path(other, index), message)
+        if tasks[index].type == FAULT_TOLERANCE or tasks[other].name in used:
+            continue
+        message = (
+            f"{shortened(tasks[index].name)} waits for {shortened(tasks[other].name)} anyway,"
+            f" because it waits for {shortened(tasks[by].name)}"
+        )
+        complaints.add(edges.path(other, index), message)

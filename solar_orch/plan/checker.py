@@ -54,7 +54,8 @@ class Checker:
         fields = self._fields(value, (), PLAN)
         self._fields_of_plan = fields
         unread = value.get("vars") is not None and "vars" not in fields
-        self.variables.declare(None if unread else self._variables(fields.get("vars", {})))
+        declared = self._members("vars", fields.get("vars", {}), checks.variable_value)
+        self.variables.declare(None if unread else declared)
         fields["env"] = self._environment(fields.get("env", {}))
         if "cwd" in fields:
             fields["cwd"] = self._filled_again("cwd", fields["cwd"], ("cwd",), PLAN, IN_SURROUNDINGS)
@@ -100,18 +101,15 @@ class Checker:
 
     # -- what a plan says of all its tasks ----------------------------------------------
 
-    def _variables(self, declared: dict[str, Any]) -> dict[str, Any]:
-        return self._members("vars", declared, checks.variable_value)
-
     def _environment(self, env: dict[str, Any]) -> dict[str, str]:
-        env = {key: value for key, value in env.items() if value is not BROKEN}
-        texts = self._members("env", env, checks.env_value)
         return {
             name: self.variables.fill_text(value, ("env", name), kept=IN_SURROUNDINGS)
-            for name, value in texts.items()
+            for name, value in self._members("env", env, checks.env_value).items()
+            if value is not BROKEN
         }
 
     def _members(self, key: str, mapping: dict[str, Any], check: checks.Check) -> dict[str, Any]:
+        """The members of ``env`` or ``vars`` whose names can be; BROKEN where the value cannot."""
         found: dict[str, Any] = {}
         for name, value in mapping.items():
             try:
@@ -124,7 +122,7 @@ class Checker:
             except Wrong as wrong:
                 found[name] = BROKEN
                 self._complaints.add((key, name), f"{name} in {key} {wrong}")
-        return found if key == "vars" else {n: value for n, value in found.items() if value is not BROKEN}
+        return found
 
     # -- a task --------------------------------------------------------------------------
 
@@ -163,14 +161,10 @@ class Checker:
         for key in ("args", "kwargs"):
             value = parameters.get(key)
             if value and any(map(templates.is_template, templates.texts(value))):
-                before, known = value, len(self._complaints.kept)
-                parameters[key] = value = self.variables.fill(value, (*path, key), kept=IN_ARGUMENTS)
-                if (
-                    key == "args"
-                    and parameters.get("type") in SHELL_TYPES
-                    and known == len(self._complaints.kept)
-                ):
-                    self._check_command(value[0], before[0], (*path, key, 0))
+                known = len(self._complaints.kept)
+                parameters[key] = self.variables.fill(value, (*path, key), kept=IN_ARGUMENTS)
+                if parameters.get("type") in SHELL_TYPES and known == len(self._complaints.kept):
+                    self._check_command(parameters[key], (*path, key))
         target = parameters.get("target")
         if target is not None and templates.is_template(target):
             parameters["target"] = self._filled_again("target", target, (*path, "target"), PARAMETERS)
@@ -189,14 +183,22 @@ class Checker:
                 self._complaints.add(path, f"{key} {wrong}")
         return filled
 
-    def _check_command(self, command: Any, written: Any, path: Path) -> None:
+    def _check_command(self, arguments: Any, path: Path) -> None:
         """Complain of references in a command that could not be quoted for the shell."""
+        place = 0 if isinstance(arguments, list) else "command"
+        command = arguments[0] if place == 0 else arguments.get(place)
         if not isinstance(command, str):
             return
-        try:
-            templates.fill(command, lambda _: "", last=True, insert=templates.inserted_in_shell)
-        except TemplateError as error:
-            self._complaints.add(path, error.problem)
+        before = ""
+        for at, piece in templates.located(command):
+            if isinstance(piece, str):
+                before += piece
+                continue
+            try:
+                templates.inserted_in_shell("", before)
+            except TemplateError as error:
+                self._complaints.add((*path, place), error.problem, part=(command, at))
+                return
 
     def _enter_name(self, name: str, index: int) -> None:
         first = self._index.setdefault(name, index)
@@ -244,7 +246,8 @@ class Checker:
         if task not in self._index:
             hint = self._complaints.suggestion(task, self._index)
             return f"a result of {shortened(task)} is used, and there is no such task{hint}"
-        return f"a result of {shortened(task)} is used without an edge; add {shortened(task)} to after of this task"
+        name = shortened(task)
+        return f"a result of {name} is used without an edge; add {name} to after of this task"
 
     def _task(self, index: int) -> Task:
         entry = self.entries[index]

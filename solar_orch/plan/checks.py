@@ -268,7 +268,7 @@ class Table:
 
     def __init__(self, noun: str, node: Node, makers: Mapping[str, _Maker]) -> None:
         self.noun = noun
-        self.keys: dict[str, Check] = {key: makers[key](of) for key, of in node["properties"].items()}
+        self.keys: dict[str, Check] = {key: makers[key](of) for key, of in schema.properties(node).items()}
         self.required: list[str] = node["required"]
 
 
@@ -292,7 +292,8 @@ def variable_name(key: str, name: str) -> str:
     """
     if not _name_pattern(key).fullmatch(name):
         raise Wrong(
-            f"must have names of letters, digits and '_', of which the first is no digit, not {shortened(name)}"
+            "must have names of letters, digits and '_', of which the first is no digit,"
+            f" not {shortened(name)}"
         )
     return name
 

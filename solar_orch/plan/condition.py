@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from solar_orch.plan.templates import Reference, TemplateError, escaped, pieces, reference_at
+from solar_orch.plan.templates import KEEP, Lookup, Reference, TemplateError, escaped, pieces, reference_at
 
 #: Parentheses and ``not`` that may stand within each other.
 MAX_DEPTH = 50
@@ -131,16 +131,16 @@ def located(text: str) -> list[tuple[int, Reference]]:
     return [(start, reference_at(text, start)[0]) for start in starts]
 
 
-def with_constants(text: str, value_of: Callable[[Reference], Any], keep: object) -> str:
+def with_constants(text: str, lookup: Lookup) -> str:
     """The condition in which references are replaced by their values, as it would be written.
 
-    :param value_of: gives the value of a reference, a JSON scalar, or `keep`
+    :param lookup: gives the value of a reference, a JSON scalar, or ``KEEP``
     :raises ConditionError: as :func:`parse`
     """
     written, start = "", 0
     for at, reference in located(text):
-        value = value_of(reference)
-        if value is not keep:
+        value = lookup(reference)
+        if value is not KEEP:
             written += text[start:at] + _written(value)
             start = at + len(reference.text)
     return written + text[start:]

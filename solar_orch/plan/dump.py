@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from solar_orch.plan.model import Plan, Task
+from solar_orch.plan.templates import escaped
 
 #: Tasks that are turned into text at once: what bounds the memory that it takes.
 _CHUNK = 500
@@ -71,6 +72,9 @@ def _parameters(task: Task) -> dict[str, Any]:
         value = getattr(task, key)
         if value != getattr(_DEFAULTS, key):
             parameters[key] = _plain(value)
+    if task.target is not None:
+        # What is a template in a file, and no longer one in the plan.
+        parameters["target"] = escaped(task.target)
     return parameters
 
 

@@ -41,8 +41,15 @@ def of_parameters() -> Node:
 
 def of_percent() -> Node:
     """The node of the percentage that a ``fault_tolerance`` task is given."""
-    percent: Node = of_parameters()["then"]["properties"]["args"]["items"]["anyOf"][0]
-    return percent
+    return _definition("percent")
+
+
+def properties(node: Node) -> dict[str, Node]:
+    """Of each key of such a mapping the node, with what it refers to in its place."""
+    return {
+        key: {**_definition(of["$ref"].rpartition("/")[2]), **of} if "$ref" in of else of
+        for key, of in node["properties"].items()
+    }
 
 
 def _definition(name: str) -> Node:

@@ -28,7 +28,7 @@ def quoted(text: str, before: str) -> str:
 
     :param before: the command up to it
     :raises Unquotable: in a comment, a here-document, a command substitution by backticks or within double
-        quotes, or behind a backslash
+        quotes, or behind a backslash or a dollar
     """
     quote = _Scan(before).quote
     if quote == "'":
@@ -58,8 +58,10 @@ class _Scan:
 
     def _outside(self) -> None:
         char = self._text[self._at]
+        if char in "\\$" and self._at == len(self._text) - 1:
+            raise Unquotable(f"behind {char}")
         if char == "\\":
-            self._pass_backslash()
+            self._at += 2
             return
         if char == "`":
             self._pass_over("`", "in backticks")
@@ -80,8 +82,10 @@ class _Scan:
 
     def _in_double_quotes(self) -> None:
         char = self._text[self._at]
+        if char in "\\$" and self._at == len(self._text) - 1:
+            raise Unquotable(f"behind {char}")
         if char == "\\":
-            self._pass_backslash()
+            self._at += 2
             return
         if char == "`":
             self._pass_over("`", "in backticks")
@@ -101,11 +105,6 @@ class _Scan:
         end = self._text.find("'", self._at)
         self.quote = "'" if end < 0 else ""
         self._at = len(self._text) if end < 0 else end + 1
-
-    def _pass_backslash(self) -> None:
-        self._at += 2
-        if self._at > len(self._text):
-            raise Unquotable("behind a backslash")
 
     def _pass_over(self, end: str, where: str) -> None:
         """Go on behind the next `end`; a value before it is in the midst of what cannot be quoted."""

@@ -12,7 +12,9 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
+
+from solar_orch.plan import shell
 
 #: What begins a reference, and what stands for that literally.
 _BEGIN = "${"
@@ -181,17 +183,18 @@ def texts(value: Any) -> Iterator[str]:
             yield from texts(item)
 
 
-#: Gives the value of a reference; None (of the type ``Keep``) to leave it for later.
+#: Gives the value of a reference, or KEEP.
 Lookup = Callable[[Reference], Any]
 #: Makes a value part of a text: ``inserted(value, the literal text before it)``.
 Insert = Callable[[Any, str], str]
 
 
-class Keep:
-    """What a lookup gives for a reference that is to stay."""
+class _Keep:
+    """See :data:`KEEP`."""
 
 
-KEEP = Keep()
+#: What a lookup gives for a reference that is left for later.
+KEEP: Final = _Keep()
 
 
 def fill(value: Any, lookup: Lookup, *, last: bool, insert: Insert | None = None) -> Any:
@@ -267,8 +270,6 @@ def inserted_in_shell(value: Any, before: str) -> str:
     :param before: the literal text of the command before it, which tells whether it stands in quotes
     :raises TemplateError: where it stands so that no quoting is safe, see ``plan.shell``
     """
-    from solar_orch.plan import shell
-
     try:
         return shell.quoted(inserted(value), before)
     except shell.Unquotable as error:

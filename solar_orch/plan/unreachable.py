@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from solar_orch.plan.graph import Predecessors
 from solar_orch.plan.model import FAULT_TOLERANCE, OnError, Task
+from solar_orch.plan.verdict import are_enough
 from solar_orch.states import SETTLED, State
 
 
@@ -25,7 +26,8 @@ def never_runs(tasks: Sequence[Task], after: Predecessors, order: Sequence[int])
         failed = task.status in (State.ERROR, State.SKIPPED)
         if task.status not in SETTLED:
             if task.type == FAULT_TOLERANCE:
-                failed = _too_many_lost(task, after[index], lost)
+                good = sum(other not in lost for other in after[index])
+                failed = not are_enough(good, len(after[index]), float(task.args[0]))
             elif (cause := next((other for other in after[index] if other in blocking), None)) is not None:
                 kept[index] = cause
         if failed or index in kept:
@@ -33,8 +35,3 @@ def never_runs(tasks: Sequence[Task], after: Predecessors, order: Sequence[int])
             if index in kept or task.status is State.SKIPPED or task.on_error is not OnError.IGNORE:
                 blocking.add(index)
     return kept
-
-
-def _too_many_lost(task: Task, before: Sequence[int], lost: set[int]) -> bool:
-    good = sum(other not in lost for other in before)
-    return good * 100 < float(task.args[0]) * len(before)

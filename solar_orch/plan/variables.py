@@ -99,9 +99,9 @@ class Variables:
         except ConditionError as error:
             self._complaints.add(path, f"when: {error.problem}", part=(text, max(error.column - 1, 0)))
             return text
-        if not all([self._may_stand(ref, path, (Result,), text, at) for at, ref in found]):
+        if not self._may_all_stand(found, path, (Result,), text):
             return text
-        return condition.with_constants(text, self._lookup, KEEP)
+        return condition.with_constants(text, self._lookup)
 
     def _filled(self, text: str, path: Path, kept: tuple[type, ...]) -> Any:
         try:
@@ -110,12 +110,19 @@ class Variables:
             self._complaints.add(path, error.problem, part=(text, error.at))
             return text
         references = [(at, piece) for at, piece in found if not isinstance(piece, str)]
-        if not all([self._may_stand(ref, path, kept, text, at) for at, ref in references]):
+        if not self._may_all_stand(references, path, kept, text):
             return text
         return templates.fill(text, self._lookup, last=not kept)
 
     def _lookup(self, reference: Reference) -> Any:
         return self._values[reference.name] if isinstance(reference, Variable) else KEEP
+
+    def _may_all_stand(
+        self, found: list[tuple[int, Reference]], path: Path, kept: tuple[type, ...], text: str
+    ) -> bool:
+        """Whether no reference is wrong there; complains of each that is."""
+        wrong = [ref for at, ref in found if not self._may_stand(ref, path, kept, text, at)]
+        return not wrong
 
     def _may_stand(
         self, reference: Reference, path: Path, kept: tuple[type, ...], text: str, at: int

@@ -75,3 +75,11 @@ def after_loss(what: str, on_lost: OnLost, losses: int, lost_limit: int) -> Verd
     if losses >= lost_limit and on_lost == OnLost.RERUN:
         return Verdict(State.ERROR, f"{what}; {losses} attempts were lost, and no more are made")
     return after_interruption(what, on_lost)
+
+
+def are_enough(succeeded: int, total: int, percent: float) -> bool:
+    """What ``fault_tolerance`` asks of the tasks right before it.
+
+    :param percent: the share of them that must have succeeded
+    """
+    return succeeded * 100 >= percent * total

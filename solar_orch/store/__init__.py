@@ -13,12 +13,14 @@ if TYPE_CHECKING:
 
     from solar_orch.store.attempts import Attempts
     from solar_orch.store.claims import Claims
+    from solar_orch.store.deletion import Deletion
     from solar_orch.store.events import Events
     from solar_orch.store.leases import Leases
     from solar_orch.store.log import Log
     from solar_orch.store.looks import Looks
     from solar_orch.store.plans import Plans
     from solar_orch.store.results import Results
+    from solar_orch.store.steering import Steering
     from solar_orch.store.workers import Workers
 
 
@@ -96,6 +98,20 @@ class Store:
         from solar_orch.store.log import Log
 
         return Log(self.database)
+
+    @cached_property
+    def steering(self) -> Steering:
+        """What commands do to plans."""
+        from solar_orch.store.steering import Steering
+
+        return Steering(self.database)
+
+    @cached_property
+    def deletion(self) -> Deletion:
+        """Plans deleted."""
+        from solar_orch.store.deletion import Deletion
+
+        return Deletion(self.database, self.log)
 
     def close(self) -> None:
         """Close all connections; a later use opens new ones."""

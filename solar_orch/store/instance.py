@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import getpass
 import hashlib
 import os
 import secrets
@@ -21,6 +22,19 @@ def instance() -> str:
 
 
 os.register_at_fork(after_in_child=instance.cache_clear)
+
+
+#: Characters of the names under which transitions are made.
+_LENGTH = 64
+
+
+def command(verb: str) -> str:
+    """``solar-orch VERB (user@host)``, cut to what fits: the name under which a command acts."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # the user has no name here, as in some containers
+        user = str(os.getuid())
+    return f"solar-orch {verb} ({user}@{socket.gethostname()}"[: _LENGTH - 1] + ")"
 
 
 def is_of_this_machine(other: str) -> bool:

@@ -21,7 +21,7 @@ from solar_orch.store.instance import instance
 from solar_orch.store.loading import Graph, load
 from solar_orch.store.making import insert_plan
 from solar_orch.store.schema import edges, events, plans, tasks
-from solar_orch.store.transitions import transition
+from solar_orch.store.transitions import move
 
 #: Stands for the plan that was made last.
 LAST = "last"
@@ -121,6 +121,39 @@ def _outcome(row: Any) -> Outcome:
     return Outcome(position, name, type_, target, _STATES[status], *rest)
 
 
+def find(connection: Connection, uid: str) -> PlanRow:
+    """The plan with this uid; ``last`` stands for the one made last.
+
+    :raises UnknownPlan: if there is none
+    """
+    query = sa.select(*_PLAN)
+    query = query.order_by(plans.c.id.desc()).limit(1) if uid == LAST else query.where(plans.c.uid == uid)
+    row = connection.execute(query).one_or_none()
+    if row is None:
+        recent = sa.select(plans.c.uid).order_by(plans.c.id.desc()).limit(1000)
+        raise UnknownPlan(uid, difflib.get_close_matches(uid, connection.execute(recent).scalars(), n=3))
+    return _plan_row(row)
+
+
+def end_running(connection: Connection, plan_id: int, new: State, by: str | None = None) -> int:
+    """Let nothing more of a plan begin; what has been claimed goes on to its end.
+
+    :param new: what becomes of the rest: PENDING takes back what was dispatched, SKIPPED ends all
+    :param by: who wants that, for the events; this process when None
+    :return: the number of tasks whose state became another one
+    """
+    connection.execute(
+        sa.update(plans)
+        .where(plans.c.id == plan_id)
+        .values(wanted=False, status=PlanStatus.STOPPED, revision=plans.c.revision + 1)
+    )
+    unclaimed = sa.or_(tasks.c.status != State.INPROGRESS, tasks.c.worker.is_(None))
+    waiting = {State.INPROGRESS, *(DISPATCHABLE if new == State.SKIPPED else ())}
+    return move(
+        connection, waiting, new, tasks.c.plan_id == plan_id, unclaimed, by=by, message="the plan was stopped"
+    )
+
+
 class Plans:
     """All methods block on the database and raise what ``Database`` raises."""
 
@@ -208,18 +241,25 @@ class Plans:
     def stop(self, uid: str) -> PlanRow:
         """Soft stop: what has not been claimed becomes SKIPPED, what runs goes on to its end.
 
+        One that is not to run is left as it is.
+
         :raises UnknownPlan: if there is no such plan
         """
         return self._end_running(uid, State.SKIPPED)
 
-    def finish(self, plan_id: int, epoch: int, failed: bool) -> bool:
-        """As the leader: record that nothing runs and nothing more can, and release the lease."""
+    def finish(self, plan_id: int, epoch: int, revision: int, failed: bool) -> bool:
+        """As the leader: record that nothing runs and nothing more can, and release the lease.
+
+        :param revision: of the plan as the leader knows it
+        :return: False if the plan was steered since then, is not wanted, or is led by another
+        """
         statement = (
             sa.update(plans)
             .where(
                 plans.c.id == plan_id,
                 plans.c.lease_owner == instance(),
                 plans.c.lease_epoch == epoch,
+                plans.c.revision == revision,
                 plans.c.wanted.is_(True),
             )
             .values(
@@ -321,13 +361,7 @@ class Plans:
         return Plan(name=row.name, uid=row.uid, tasks=list(found.values()), env=row.env, cwd=row.cwd)
 
     def _get(self, connection: Connection, uid: str) -> PlanRow:
-        query = sa.select(*_PLAN)
-        query = query.order_by(plans.c.id.desc()).limit(1) if uid == LAST else query.where(plans.c.uid == uid)
-        row = connection.execute(query).one_or_none()
-        if row is None:
-            recent = sa.select(plans.c.uid).order_by(plans.c.id.desc()).limit(1000)
-            raise UnknownPlan(uid, difflib.get_close_matches(uid, connection.execute(recent).scalars(), n=3))
-        return _plan_row(row)
+        return find(connection, uid)
 
     def _mark(self, uid: str, **values: Any) -> PlanRow:
         def work(connection: Connection) -> PlanRow:
@@ -344,21 +378,7 @@ class Plans:
             row = self._get(connection, uid)
             if not row.wanted:
                 return row
-            connection.execute(
-                sa.update(plans)
-                .where(plans.c.id == row.id)
-                .values(wanted=False, status=PlanStatus.STOPPED, revision=plans.c.revision + 1)
-            )
-            waiting = [State.INPROGRESS, *(DISPATCHABLE if new == State.SKIPPED else ())]
-            for old in waiting:
-                transition(
-                    connection,
-                    old,
-                    new,
-                    tasks.c.plan_id == row.id,
-                    tasks.c.worker.is_(None) if old == State.INPROGRESS else sa.true(),
-                    message="the plan was stopped",
-                )
+            end_running(connection, row.id, new)
             return self._get(connection, row.uid)
 
         return self._database.write(work, "stop")

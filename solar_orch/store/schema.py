@@ -11,7 +11,6 @@ from sqlalchemy import (
     Boolean,
     Column,
     Float,
-    ForeignKey,
     Index,
     Integer,
     MetaData,
@@ -59,7 +58,8 @@ tasks = Table(
     "tasks",
     METADATA,
     Column("id", Integer, primary_key=True),
-    Column("plan_id", ForeignKey("plans.id", ondelete="CASCADE"), nullable=False),
+    # No foreign key, here and below: a plan is deleted at once, and what it leaves behind in steps.
+    Column("plan_id", Integer, nullable=False),
     # Place in topological order.
     Column("position", Integer, nullable=False),
     Column("name", String(200), nullable=False),
@@ -113,7 +113,7 @@ Index(
 edges = Table(
     "edges",
     METADATA,
-    Column("plan_id", ForeignKey("plans.id", ondelete="CASCADE"), primary_key=True),
+    Column("plan_id", Integer, primary_key=True),
     Column("child", Integer, primary_key=True),
     Column("parent", Integer, primary_key=True),
     sqlite_with_rowid=False,
@@ -124,7 +124,7 @@ events = Table(
     "events",
     METADATA,
     Column("id", Integer, primary_key=True),
-    Column("plan_id", ForeignKey("plans.id", ondelete="CASCADE"), nullable=False),
+    Column("plan_id", Integer, nullable=False),
     Column("position", Integer, nullable=False),
     Column("attempt", Integer, nullable=False),
     Column("old", String(12), nullable=False),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -58,6 +58,47 @@ def transition(
                 for row in moved
             ],
         )
+    return moved
+
+
+def move(
+    connection: Connection,
+    olds: Collection[State],
+    new: State,
+    *conditions: sa.ColumnElement[bool],
+    by: str | None = None,
+    values: Mapping[str, Any] | None = None,
+    message: str | None = None,
+) -> int:
+    """As :func:`transition`, from several states, in two statements however many tasks there are.
+
+    :param conditions: must not depend on what `values` sets
+    :param by: who makes it, for the event; this process when None
+    :return: the number of tasks that were moved
+    :raises TransitionError: if the table of transitions does not allow one of the moves
+    """
+    for old in olds:
+        states.check(old, new)
+    met = (tasks.c.status.in_(sorted(olds)), *conditions)
+    noted = (
+        sa.select(
+            tasks.c.plan_id,
+            tasks.c.position,
+            tasks.c.attempt,
+            tasks.c.status,
+            sa.literal(str(new)),
+            db_now(),
+            sa.literal(by or instance()),
+            sa.literal(message, sa.Text),
+        )
+        .where(*met)
+        .order_by(tasks.c.plan_id, tasks.c.position)
+    )
+    columns = ("plan_id", "position", "attempt", "old", "new", "at", "by", "message")
+    # The events first: they tell of the states from which the tasks come.
+    moved = connection.execute(sa.insert(events).from_select(columns, noted)).rowcount
+    if moved:
+        connection.execute(sa.update(tasks).where(*met).values(status=new, **(values or {})))
     return moved
 
 

@@ -6,10 +6,12 @@ it has not been used for some time, and when the worker stops.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 
 import gevent
 from gevent import socket
@@ -21,10 +23,75 @@ from solar_orch.workers.calls import Stopping
 
 LOG = logging.getLogger(__name__)
 
+#: Commands that go through one connection at once: an sshd takes no more, unless its MaxSessions says so.
+SESSIONS = 10
+
 #: Bytes that ssh appends to the path of a socket while it makes it.
 _WHILE_MADE = 17
 #: Seconds that a master gets to go when the worker stops.
 _PATIENCE = 2.0
+
+#: Starts a master that listens at this path.
+Connect = Callable[[str], None]
+
+
+@dataclass
+class _Master:
+    path: str
+    #: Commands that go through it, or wait for it.
+    users: int = 0
+    failures: int = 0
+    failure: Exception | None = None
+    _lock: BoundedSemaphore = field(default_factory=BoundedSemaphore)
+
+    def ensure(self, connect: Connect) -> None:
+        """See that it lives; who waits while somebody else fails to make it fails with him."""
+        before = self.failures
+        with self._lock:
+            if self.is_served():
+                return
+            if self.failure is not None and self.failures != before:
+                raise self.failure
+            try:
+                prepare_directory(os.path.dirname(self.path))
+                self._remove()
+                connect(self.path)
+            except Exception as error:
+                self.failures += 1
+                self.failure = error
+                raise
+
+    def is_served(self) -> bool:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            # Never waits: it is connected at once, refused, or many others are before it.
+            probe.settimeout(0.0)
+            try:
+                probe.connect(self.path)
+            except BlockingIOError:
+                return True
+            except OSError:
+                return False
+        return True
+
+    def _remove(self) -> None:
+        try:
+            os.unlink(self.path)
+        except FileNotFoundError:
+            return
+        LOG.info("%s: was left by a connection that broke off", self.path)
+
+    def end(self) -> None:
+        command = ["ssh", "-F", os.devnull, "-o", control_path(self.path), "-O", "exit", "--", "master"]
+        try:
+            process = Popen(command, stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL, start_new_session=True)
+        except OSError as error:
+            LOG.warning("%s: the connection could not be closed: %s", self.path, error)
+            return
+        try:
+            process.wait(_PATIENCE)
+        except TimeoutExpired:
+            process.kill()
+            LOG.warning("%s: the connection does not close, and will do so when it is not used", self.path)
 
 
 class Connections:
@@ -35,29 +102,33 @@ class Connections:
 
     def __init__(self, directory: str) -> None:
         self._directory = os.path.abspath(directory)
-        self._locks: dict[str, BoundedSemaphore] = {}
+        self._masters: dict[str, _Master] = {}
 
-    def shared(self, options: Sequence[str], host: str, connect: Callable[[str], None]) -> str | None:
-        """The path of the socket of a living master; blocks the calling greenlet while it is made.
+    @contextlib.contextmanager
+    def shared(self, options: Sequence[str], host: str, connect: Connect) -> Iterator[str | None]:
+        """The path of the socket of a living master, on which there is room for one more command inside this.
+
+        Blocks the calling greenlet while the master is made.
 
         :param options: those with which the host is reached; others mean another connection
-        :param connect: starts a master that listens at the path it is given; what it raises is raised
+        :param connect: what it raises is raised
         :return: None where the path would be too long for a socket
         :raises AddressError: if the directory is not private
         """
-        path = self._path(options, host)
-        if len(os.fsencode(path)) + _WHILE_MADE > MAX_IPC_PATH:
+        master = self._with_room(options, host)
+        if len(os.fsencode(master.path)) + _WHILE_MADE > MAX_IPC_PATH:
             LOG.warning(
-                "%s is too long a path for connections to be shared; choose a shorter runtime_dir", path
+                "%s is too long a path for connections to be shared; choose a shorter runtime_dir",
+                master.path,
             )
-            return None
-        # One at a time; those that wait find it made.
-        with self._locks.setdefault(path, BoundedSemaphore()):
-            if not _is_served(path):
-                prepare_directory(self._directory)
-                _remove(path)
-                connect(path)
-        return path
+            yield None
+            return
+        master.users += 1
+        try:
+            master.ensure(connect)
+            yield master.path
+        finally:
+            master.users -= 1
 
     def close_when_stopping(self, stopping: Stopping) -> None:
         """Close all when the worker stops; for ``Worker.background``."""
@@ -69,49 +140,20 @@ class Connections:
 
         Blocks the calling greenlet, for some seconds at most.
         """
-        paths = list(self._locks)
-        self._locks.clear()
-        gevent.joinall([gevent.spawn(_end_master, path) for path in paths if _is_served(path)])
+        masters = list(self._masters.values())
+        self._masters.clear()
+        gevent.joinall([gevent.spawn(master.end) for master in masters if master.is_served()])
 
-    def _path(self, options: Sequence[str], host: str) -> str:
-        key = hashlib.sha256("\0".join([*options, host]).encode("utf-8", "surrogatepass")).hexdigest()[:16]
-        # Another process of this user must not have its connections closed when this one stops.
-        return os.path.join(self._directory, f"ssh-{os.getpid()}-{key}")
-
-
-def _is_served(path: str) -> bool:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        # Never waits: it is connected at once, refused, or many others are before it.
-        probe.settimeout(0.0)
-        try:
-            probe.connect(path)
-        except BlockingIOError:
-            return True
-        except OSError:
-            return False
-    return True
-
-
-def _remove(path: str) -> None:
-    try:
-        os.unlink(path)
-    except FileNotFoundError:
-        return
-    LOG.info("%s: was left by a connection that broke off", path)
-
-
-def _end_master(path: str) -> None:
-    command = ["ssh", "-F", os.devnull, "-o", control_path(path), "-O", "exit", "--", "master"]
-    try:
-        process = Popen(command, stdin=DEVNULL, stdout=DEVNULL, stderr=DEVNULL, start_new_session=True)
-    except OSError as error:
-        LOG.warning("%s: the connection could not be closed: %s", path, error)
-        return
-    try:
-        process.wait(_PATIENCE)
-    except TimeoutExpired:
-        process.kill()
-        LOG.warning("%s: the connection does not close, and will do so when it is not used", path)
+    def _with_room(self, options: Sequence[str], host: str) -> _Master:
+        key = hashlib.sha256("\0".join([*options, host]).encode("utf-8", "surrogatepass")).hexdigest()[:12]
+        number = 0
+        while True:
+            # Another process of this user must not have its connections closed when this one stops.
+            path = os.path.join(self._directory, f"ssh-{os.getpid()}-{key}-{number}")
+            master = self._masters.setdefault(path, _Master(path))
+            if master.users < SESSIONS:
+                return master
+            number += 1
 
 
 def control_path(path: str) -> str:

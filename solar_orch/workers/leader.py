@@ -78,10 +78,10 @@ class Leader:
         """
         if self.stale and not self._load(now):
             return False
-        machine = self._machine
-        assert machine is not None
         self.stale = True  # until this has gone through without an exception
         while True:
+            machine = self._machine
+            assert machine is not None
             for event in self._store.events.after(self.plan_id, self._cursor, but_starts=True):
                 self._take(machine, event.position, event.attempt, event.new, now)
                 self._cursor = event.id
@@ -151,7 +151,7 @@ class Leader:
                 case Expire():
                     expired.append(decision)
                 case Finish(failed):
-                    self._finish(failed)
+                    self._finish(failed, now)
                     return True
         went_otherwise = bool(dispatches) and self._dispatch(machine, dispatches, now)
         if checks:
@@ -219,12 +219,16 @@ class Leader:
             self._send("kill", ctxt, ctxt["task_id"], decision.attempt, TIMED_OUT)
         LOG.warning("%s: attempt %s: %s", task_id(self.uid, name), decision.attempt, errmsg)
 
-    def _finish(self, failed: bool) -> None:
-        self._finished = self._store.plans.finish(self.plan_id, self.epoch, failed)
+    def _finish(self, failed: bool, now: float) -> None:
+        self._finished = self._store.plans.finish(self.plan_id, self.epoch, self.revision, failed)
         if self._finished:
             LOG.info("%s: %s", self.uid, "failed" if failed else "finished")
-        else:
-            # Steered meanwhile, or led by somebody else.
+            return
+        known = self.revision
+        if not self._load(now):
+            self._finished = True  # it has been deleted
+        elif self.revision == known:
+            # Not steered meanwhile, so led by somebody else.
             self._wanted = False
 
     def _send_all(self, attempts: Sequence[Attempt]) -> None:

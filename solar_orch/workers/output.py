@@ -30,6 +30,14 @@ class Tail:
         """What is kept, at most ``limit`` bytes."""
         return bytes(self._kept[max(0, len(self._kept) - self.limit) :])
 
+    def before(self, mark: str) -> Tail:
+        """What stands before the last `mark`; all of it if there is none."""
+        kept, encoded = self.bytes(), mark.encode()
+        found = Tail(self.limit)
+        found.total = self.total
+        found._kept += kept[: kept.rfind(encoded)] if encoded in kept else kept
+        return found
+
     @property
     def cut(self) -> bool:
         """Whether earlier bytes were dropped."""

@@ -55,7 +55,8 @@ def run(
     env: Mapping[str, str] | None = None,
     cwd: str | None = None,
     stdin: str | bytes | None = None,
-    ends_with_stdin: bool = False,
+    stdin_grace: float | None = None,
+    when_ended: Callable[[Ended], None] | None = None,
     guard: ProcessGuard | None = None,
     key: str = "",
     attempt: int = 0,
@@ -78,8 +79,10 @@ def run(
     :param output: takes what the command writes to stdout and stderr, as it arrives
     :param env: the whole environment; that of this process when None
     :param stdin: what the command reads; nothing (``/dev/null``) when None
-    :param ends_with_stdin: stdin stays open behind what it reads, and its end, which comes with that of
-        this process as well, takes the place of SIGTERM: the command has SIGTERM blocked
+    :param stdin_grace: stdin stays open behind what it reads, and its end, which comes with that of
+        this process as well, takes the place of SIGTERM, which the command has blocked: SIGKILL
+        comes so many seconds later
+    :param when_ended: is told how the command ended after something was thrown
     :param guard: ends the command when this process is killed, and on the
         other occasions that are told in :mod:`solar_orch.workers.guard`
     :param key: id of the task, under which its end can be asked for
@@ -92,7 +95,7 @@ def run(
     data = stdin.encode("utf-8", "surrogatepass") if isinstance(stdin, str) else stdin
     start = _unguarded if guard is None else functools.partial(guard.start, key=key, attempt=attempt)
     tails = Tail(stdout_tail_bytes), Tail(stderr_tail_bytes)
-    job = _Job(command, env, cwd, data, ends_with_stdin, output, *tails, start)
+    job = _Job(command, env, cwd, data, stdin_grace, output, *tails, start)
     cancelled = Event()
     # The keeper is known to nobody else: nothing can be thrown into it.
     keeper = gevent.spawn(_keep, job, cancelled)
@@ -101,6 +104,8 @@ def run(
     except BaseException:
         cancelled.set()
         _join_whatever_is_thrown(keeper)
+        if when_ended is not None and isinstance(keeper.value, Ended):
+            when_ended(keeper.value)
         raise
     if isinstance(outcome, Ended):
         return outcome
@@ -123,7 +128,7 @@ class _Job:
     env: Mapping[str, str] | None
     cwd: str | None
     stdin: bytes | None
-    ends_with_stdin: bool
+    stdin_grace: float | None
     output: BoundedOutput
     stdout: Tail
     stderr: Tail
@@ -179,7 +184,9 @@ class _Process:
             on_failure.pop_all()
         self.pid: int = self._popen.pid
         LOG.debug("process %d started", self.pid)
-        self._feeder = None if stdin is None else _Feeder(stdin, job.stdin or b"", job.ends_with_stdin)
+        self._grace = session.GRACE if job.stdin_grace is None else job.stdin_grace
+        hold = job.stdin_grace is not None
+        self._feeder = None if stdin is None else _Feeder(stdin, job.stdin or b"", hold)
         self._readers = [_Reader(stdout, job.output, job.stdout), _Reader(stderr, job.output, job.stderr)]
 
     @property
@@ -200,7 +207,7 @@ class _Process:
         """End it and all that it started; blocks until they are dead or given up."""
         if self._feeder is not None:
             self._feeder.finish()
-        session.end(self.pid, sleep=gevent.sleep)
+        session.end(self.pid, sleep=gevent.sleep, grace=self._grace)
         gevent.wait([self._popen], timeout=session.PATIENCE)
 
     def close(self) -> None:
@@ -303,7 +310,7 @@ def _pipe(on_failure: ExitStack, child_ends: ExitStack) -> tuple[int, int]:
 
 def _stdin_pipe(job: _Job, on_failure: ExitStack, child_ends: ExitStack) -> tuple[int | None, int]:
     """(end to be kept, end for the child); without text the latter is ``/dev/null``."""
-    if job.stdin is None and not job.ends_with_stdin:
+    if job.stdin is None and job.stdin_grace is None:
         null = os.open(os.devnull, os.O_RDONLY)
         child_ends.callback(_close, null)
         return None, null
@@ -320,7 +327,7 @@ def _popen(job: _Job, stdin: int, stdout: int, stderr: int, preexec_fn: Callable
     def begin() -> None:
         """In the child, before it becomes the command."""
         preexec_fn()
-        if job.ends_with_stdin:
+        if job.stdin_grace is not None:
             signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
         if env is not None:
             env[SESSION] = str(os.getpid())

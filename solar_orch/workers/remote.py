@@ -1,8 +1,8 @@
 """The shell script that runs a command on another host, and ends it when its connection goes.
 
 It is read from the channel's stdin, and not given as an argument, so that a
-command and its environment are in nobody's list of processes on the way and
-may be of any length.  Behind the script comes what the command reads; the
+command and its environment are in nobody's list of processes, here or there,
+and may be of any length.  Behind the script comes what the command reads; the
 channel then stays open until the command has ended, or is to be ended: the
 end of stdin is how it hears of a kill, and of a connection or a worker that
 is gone.  POSIX shell, and ``/proc`` where there is one.
@@ -10,18 +10,22 @@ is gone.  POSIX shell, and ``/proc`` where there is one.
 
 from __future__ import annotations
 
+import hashlib
 import shlex
 from collections.abc import Mapping, Sequence
 
-#: Seconds between SIGTERM and SIGKILL on the other host; shorter than ``session.GRACE``, so that all of it
-#: is dead there before the local client is killed.
-GRACE = 1.0
+from solar_orch.workers.session import GRACE
+
 #: Written to stderr behind a command that ends with 255, the code with which ssh tells of its own failure.
 ENDED_WITH_255 = "solar: the command itself ended with exit code 255"
 
+#: Seconds between two looks at what is to be ended.
 _PAUSE = 0.1
+#: After so many looks what does not go on SIGKILL either is given up.
+_MOST_LOOKS = 120
 
 # Everything is in one pair of braces: a script that was cut off on its way does nothing at all.
+# What a shell says of a child that is killed goes to its own stderr, and not to that of the command.
 _SCRIPT = """{{
 exec 3<&0 </dev/null
 {stdin}{env}{cwd}solar_signal() {{
@@ -45,24 +49,28 @@ exec 3<&0 </dev/null
 (
   while read -r solar_rest; do :; done
   trap "" TERM
-  solar_me=$(exec /bin/sh -c 'echo $PPID')
+  read -r solar_me solar_rest </proc/self/stat
   solar_signal TERM
   solar_signal CONT
   solar_n=0
-  while [ "$solar_found" ] && [ $solar_n -lt {steps} ]; do
+  while [ "$solar_found" ] && [ $solar_n -lt {most} ]; do
     sleep {pause} || sleep 1
     solar_n=$((solar_n+1))
-    solar_signal 0
+    if [ $solar_n -lt {grace} ]; then solar_signal 0; else solar_signal KILL; fi
   done
   solar_signal KILL
 ) <&3 >/dev/null 2>&1 &
 solar_watcher=$!
-exec 3<&-
+exec 3<&- 4>&2 2>/dev/null
 trap : TERM
-/bin/sh -c {command}
+/bin/sh -c 'eval "exec 5<&-
+$(cat <&5)"' 2>&4 4>&- 5<<'{end}'
+{command}
+{end}
 solar_code=$?
-{{ kill $solar_watcher; wait $solar_watcher; }} 2>/dev/null
-[ $solar_code -ne 255 ] || echo {mark} >&2
+kill $solar_watcher
+wait $solar_watcher
+[ $solar_code -ne 255 ] || echo {mark} >&4
 exit $solar_code
 }}
 """
@@ -92,16 +100,20 @@ def script(
     :param cwd: None: where the login shell begins
     :param stdin_size: bytes that follow for the command to read; None: it reads nothing
     """
-    text = _SCRIPT.format(
+    text = command if isinstance(command, str) else f"exec {shlex.join(command)}"
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return _SCRIPT.format(
         stdin="" if stdin_size is None else _STDIN.format(size=stdin_size),
         env="".join(f"export {name}={shlex.quote(value)}\n" for name, value in env.items()),
         cwd="" if cwd is None else f"cd {shlex.quote(_not_an_option(cwd))} || exit\n",
-        command=shlex.quote(command if isinstance(command, str) else f"exec {shlex.join(command)}"),
-        steps=round(GRACE / _PAUSE),
+        command=text,
+        # A line that no text can hold, since it would have to hold its own digest.
+        end=f"solar_{digest}",
+        most=_MOST_LOOKS,
+        grace=round(GRACE / _PAUSE),
         pause=_PAUSE,
         mark=shlex.quote(ENDED_WITH_255),
-    )
-    return text.encode("utf-8", "surrogateescape")
+    ).encode("utf-8", "surrogatepass")
 
 
 def invocation(sent: bytes) -> str:

@@ -42,6 +42,8 @@ class Scheduler(Worker):
         super().__init__(conf, clients)
         self._leaders: dict[int, Leader] = {}
         self._hinted: set[str] = set()
+        #: Whether a plan may have been steered, which is seen by its revision and not among its events.
+        self._steered = False
         # A tasks worker that is away must not hold up the lead.
         self._outbox = Outbox(clients["tasks"], "tasks", self._not_carried)
         self._wake = Event()
@@ -58,6 +60,7 @@ class Scheduler(Worker):
 
     def next(self, ctxt: Ctxt, plan_uid: str) -> None:
         """Look at this plan now: it may have become wanted, or been steered."""
+        self._steered = True
         self._hint(plan_uid)
 
     def update_next(self, ctxt: Ctxt, status: str, errmsg: str | None = None) -> None:
@@ -70,6 +73,7 @@ class Scheduler(Worker):
             self.store.plans.stop(_uid(plan_uid))
         except UnknownPlan as error:
             LOG.warning("%s", error)
+        self._steered = True
         self._hint(plan_uid)
 
     # -- background ----------------------------------------------------------------
@@ -85,7 +89,9 @@ class Scheduler(Worker):
         while not stopping.is_set():
             now = time.monotonic()
             hinted, self._hinted = self._hinted, set()
-            polled = now >= next_poll or not hinted <= {leader.uid for leader in self._leaders.values()}
+            steered, self._steered = self._steered, False
+            led = {leader.uid for leader in self._leaders.values()}
+            polled = now >= next_poll or steered or not hinted <= led
             try:
                 if polled:
                     next_poll = now + poll_interval

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import functools
+import logging
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from solar_orch.config import GROUP
-from solar_orch.errors import HostUnreachable
+from solar_orch.errors import EndUnknown, HostUnreachable, Interrupted
 from solar_orch.workers import process, remote
+from solar_orch.workers.calls import Cancelled
 from solar_orch.workers.connections import Connections, control_path, quoted
 from solar_orch.workers.output import BoundedOutput
 
@@ -19,8 +23,16 @@ if TYPE_CHECKING:
 
     from solar_orch.workers.guarding import ProcessGuard
 
+LOG = logging.getLogger(__name__)
+
 #: Exit code of ssh when it has failed itself.
 FAILED = 255
+
+_UNSHARED = ["-S", "none"]
+
+#: Seconds in which the other host is to tell that a command that is ended has ended; longer than that takes
+#: there (``session.GRACE``), and shorter than calls get when their worker stops.
+_PATIENCE = 4.0
 
 #: A connection on which nothing has come for three times so many seconds is lost.
 _ALIVE_INTERVAL = 10
@@ -28,7 +40,6 @@ _ALIVE_INTERVAL = 10
 #: Whatever else the user's own configuration of ssh says.
 _ALWAYS = (
     "BatchMode=yes",  # it never asks
-    "StrictHostKeyChecking=yes",
     "UpdateHostKeys=no",
     "LogLevel=ERROR",
     "ClearAllForwardings=yes",
@@ -41,20 +52,21 @@ _ALWAYS = (
 #: What ssh says, and what that means.
 _EXPLANATIONS = (
     (
-        "REMOTE HOST IDENTIFICATION HAS CHANGED",
+        re.compile("REMOTE HOST IDENTIFICATION HAS CHANGED.*^Host key verification failed", re.S | re.M),
         "its host key is not the one that is known: it was set up anew, or somebody else answers "
         "in its place; if the new key is right, replace the line in known_hosts",
     ),
     (
-        "Host key verification failed",
+        re.compile("^Host key verification failed", re.M),
         "its host key is not known: put it into known_hosts (see ssh-keyscan), "
         "after comparing it with the host's own",
     ),
     (
-        "Permission denied",
+        re.compile(r"^[^ ]+: Permission denied \(.*\)\.$", re.M),
         "it does not let the worker in: name a user and a key that it takes by the arguments user and key "
         "or the options ssh_user and ssh_key; a key with a passphrase needs an agent",
     ),
+    (re.compile("^(ssh|kex_exchange_identification): ", re.M), "it cannot be reached by ssh"),
 )
 
 
@@ -96,8 +108,8 @@ class Ssh:
         """Run a command on another host to its end; blocks the calling greenlet only.
 
         When anything is thrown into it, the command there is ended first, as
-        by ``process.run`` but with ``remote.GRACE`` seconds between the signals,
-        if that can be done within ``session.GRACE`` seconds.
+        by ``process.run``.  Should that host not tell in time that it has, what
+        is thrown says so.
 
         :param command: a text is run by ``/bin/sh -c``, the words of a list are quoted for it
         :param env: of the command, besides what its login gives it
@@ -110,36 +122,50 @@ class Ssh:
         size = None if data is None else len(data)
         script = remote.script(command, env=env, cwd=cwd, stdin_size=size)
         start = functools.partial(process.run, guard=self._guard, key=key, attempt=attempt)
-        sharing = self._sharing(login, start)
-        ended = start(
-            ["ssh", *sharing, *self._options(login), "--", login.host, remote.invocation(script)],
-            output=output,
-            env=local_env,
-            stdin=script + (data or b""),
-            ends_with_stdin=True,
-        )
-        stderr = ended.stderr.lines().strip()
-        if ended.code == FAILED and not stderr.endswith(remote.ENDED_WITH_255):
-            raise HostUnreachable(login.host, *explained(stderr))
-        return ended
+        thrown: list[process.Ended] = []
+        with self._sharing(login, start) as sharing:
+            try:
+                ended = start(
+                    ["ssh", *sharing, *self._options(login), "--", login.host, remote.invocation(script)],
+                    output=output,
+                    env=local_env,
+                    stdin=script + (data or b""),
+                    stdin_grace=_PATIENCE,
+                    when_ended=thrown.append,
+                )
+            except Cancelled as signal:
+                if all(_has_told(ended) for ended in thrown):
+                    raise
+                raise _with_doubt(signal, login.host, key) from signal
+        if not _has_told(ended):
+            # What else was said may be the command's own.
+            raise _explained(login.host, _said(ended)) or HostUnreachable(
+                login.host, "the connection to it was lost"
+            )
+        return replace(ended, stderr=ended.stderr.before(remote.ENDED_WITH_255))
 
-    def _sharing(self, login: Login, start: functools.partial[process.Ended]) -> list[str]:
+    @contextmanager
+    def _sharing(self, login: Login, start: functools.partial[process.Ended]) -> Iterator[list[str]]:
+        """The options by which a command goes through a connection that others use as well."""
         persist = self._conf[GROUP].ssh_persist
         if persist == 0:
-            return ["-S", "none"]
+            yield _UNSHARED
+            return
         options = self._options(login)
 
         def connect(path: str) -> None:
-            said = BoundedOutput(process.STDERR_TAIL)
             master = ["-o", "ControlMaster=yes", "-o", control_path(path), "-o", f"ControlPersist={persist}"]
             # Goes to the background, out of this session, when it is let in.
-            ended = start(["ssh", "-f", "-N", *master, *options, "--", login.host], output=said)
+            ended = start(["ssh", "-f", "-N", *master, *options, "--", login.host], output=BoundedOutput(0))
             if ended.code != 0:
-                raise HostUnreachable(login.host, *explained(ended.stderr.lines().strip()))
+                said = _said(ended)
+                raise _explained(login.host, said) or HostUnreachable(
+                    login.host, "it cannot be reached by ssh", _last_line(said)
+                )
 
-        path = self.connections.shared(options, login.host, connect)
-        # Should the master go just now, the command gets a connection of its own.
-        return ["-S", "none"] if path is None else ["-o", "ControlMaster=no", "-o", control_path(path)]
+        with self.connections.shared(options, login.host, connect) as path:
+            # Should the master go just now, the command gets a connection of its own.
+            yield _UNSHARED if path is None else ["-o", "ControlMaster=no", "-o", control_path(path)]
 
     def _options(self, login: Login) -> list[str]:
         group = self._conf[GROUP]
@@ -148,7 +174,11 @@ class Ssh:
             login.port or group.ssh_port,
             login.key or group.ssh_key,
         )
-        values = [*_ALWAYS, f"ConnectTimeout={group.ssh_connect_timeout}"]
+        values = [
+            *_ALWAYS,
+            f"StrictHostKeyChecking={group.ssh_host_key_checking}",
+            f"ConnectTimeout={group.ssh_connect_timeout}",
+        ]
         if key:
             values += [f"IdentityFile={quoted(key)}", "IdentitiesOnly=yes"]
         if group.ssh_known_hosts:
@@ -168,10 +198,31 @@ class Ssh:
         return found
 
 
-def explained(said: str) -> tuple[str, str]:
-    """What is wrong, and what of that which ssh has said is to be told."""
-    last = said.splitlines()[-1].strip() if said else ""
+def _has_told(ended: process.Ended) -> bool:
+    """Whether the end of the command there has come through; what was to be ended with it is dead then."""
+    return 0 <= ended.code < FAILED or (
+        ended.code == FAILED and remote.ENDED_WITH_255 in ended.stderr.lines()
+    )
+
+
+def _with_doubt(signal: Cancelled, host: str, key: str) -> Cancelled:
+    if isinstance(signal.error, Interrupted):
+        # The attempt is handed back all the same, and errors of those are seen by nobody.
+        LOG.warning("%s: %s", key, EndUnknown(host, signal.error))
+        return signal
+    return Cancelled(EndUnknown(host, signal.error))
+
+
+def _said(ended: process.Ended) -> str:
+    return ended.stderr.lines().strip()
+
+
+def _explained(host: str, said: str) -> HostUnreachable | None:
     for words, problem in _EXPLANATIONS:
-        if words in said:
-            return problem, last
-    return ("it cannot be reached by ssh", last) if last else ("the connection to it was lost", "")
+        if words.search(said):
+            return HostUnreachable(host, problem, _last_line(said))
+    return None
+
+
+def _last_line(said: str) -> str:
+    return said.rpartition("\n")[2].strip()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import gevent
 
 from solar_orch.errors import DatabaseUnavailable, Killed, TaskError, Unrunnable
-from solar_orch.plan.verdict import TIMED_OUT
+from solar_orch.plan.verdict import TIMED_OUT, are_enough
 from solar_orch.states import VISITED
 from solar_orch.workers import process
 from solar_orch.workers.base import Worker
@@ -92,7 +92,7 @@ class Tasks(Worker):
             raise Unrunnable(f"fault_tolerance: percent must be a number from 0 to 100, not {percent!r}")
         states = self.store.results.predecessors(ctxt["plan_uid"], ctxt["task_name"])
         succeeded = sum(state in VISITED for state in states.values())
-        if succeeded * 100 < percent * len(states):
+        if not are_enough(succeeded, len(states), percent):
             failed = sorted(name for name, state in states.items() if state not in VISITED)
             shown = ", ".join(failed[:10]) + (f" and {len(failed) - 10} more" if len(failed) > 10 else "")
             raise TaskError(

@@ -65,6 +65,14 @@ def late_once() -> list[dict[str, object]]:
     return [task("long", "cmd", _LONG_ONCE, retry=100, timeout=0.6)]
 
 
+def conditional() -> list[dict[str, object]]:
+    return [
+        task("first", "cmd", guarded()),
+        task("second", "noop", after=["first"], when="${tasks.first.result} == 'what no command prints'"),
+        task("third", "noop", after=["second"]),
+    ]
+
+
 def unsendable() -> list[dict[str, object]]:
     return [task("large", "noop", [0] * (wire.MAX_ITEMS + 1)), task("small")]
 
@@ -98,6 +106,7 @@ SCENARIOS = {
     "return": STOPPED,
     "leave": STOPPED,
     "hand_back": STOPPED,
+    "pass_over": Scenario(conditional, {"second": {"NOOP"}}),
     "refuse": Scenario(unsendable, {"large": {"ERROR"}}),
     "expire": Scenario(late_once, {}),
     "lose": Scenario(long_once, {}, inherited=True),
@@ -126,12 +135,12 @@ OWNERS = {
     ],
     "scheduler": [
         *("acquire", "renew", "release", "dispatch", "refuse", "expire", "lose", "return", "finish", "stop"),
-        "send.tasks",
+        *("pass_over", "send.tasks"),
     ],
     "system_log": ["log", "presence", "leave"],
 }
 #: Those of the commands.
-COMMANDS = ["create", "want", "send.hint", "stage", "discard"]
+COMMANDS = ["create", "want", "steer", "delete", "sweep", "send.hint", "stage", "discard"]
 
 
 def points_of(*names: str) -> list[str]:

@@ -195,7 +195,18 @@ def shell() -> Iterator[Shell]:
 def test_help_and_version(shell: Shell) -> None:
     shown = shell.orch("--help")
     assert shown.returncode == 0
-    for command in ("run", "create", "run-once", "report", "show", "list", "workers", "events", "output", "log"):
+    for command in (
+        "run",
+        "create",
+        "run-once",
+        "report",
+        "show",
+        "list",
+        "workers",
+        "events",
+        "output",
+        "log",
+    ):
         assert f"\n  {command} " in shown.stdout
         alone = shell.orch(command, "--help")
         assert alone.returncode == 0

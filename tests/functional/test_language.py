@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import Any
 
@@ -122,13 +123,13 @@ def test_failures_are_tolerated_up_to_a_share(site: Site):
 
 def test_secrets_are_known_to_the_tasks_worker_only(site: Site):
     secret = "s3cr'et value"
+    digest = hashlib.sha256(secret.encode()).hexdigest()
     site.env["TOKEN"] = secret
     rows = run(
         site,
         cmd("arg", "echo ${env.TOKEN}; echo ${env.TOKEN} >&2; exit 3"),
-        cmd(
-            "env", 'test "$PASSWORD" = "$WANTED" && echo "got $PASSWORD"', kwargs={"env": {"WANTED": secret}}
-        ),
+        # The plan itself, which the database keeps, must not hold the secret: its digest is compared.
+        cmd("env", f'printf %s "$PASSWORD" | sha256sum | grep -q {digest} && echo "got $PASSWORD"'),
         Task("echo", "echo", ["x ${env.TOKEN}"]),
         Task("none", "echo", ["${env.NOT_THERE}"]),
         env={"PASSWORD": "${env.TOKEN}"},

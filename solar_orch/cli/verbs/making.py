@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import click
 
-from solar_orch.cli.arguments import App, format_option, uid_argument, wait_option
+from solar_orch.cli.arguments import App, format_option, uid_argument, variables_option, wait_option
 from solar_orch.cli.completion import complete_plan, complete_plan_file
 from solar_orch.errors import ExitCode
 from solar_orch.states import PlanStatus
@@ -12,9 +14,14 @@ from solar_orch.states import PlanStatus
 
 @click.command(short_help="Run a plan from its file to its end.")
 @click.argument("plan", metavar="PLAN", shell_complete=complete_plan)
+@variables_option
+@click.option("--dry-run", is_flag=True, help="Only print in which order the tasks would run.")
+@format_option
 @click.option("--debug", is_flag=True, help="Log what the workers do.")
 @click.pass_context
-def run(ctx: click.Context, plan: str, debug: bool) -> None:
+def run(
+    ctx: click.Context, plan: str, variables: Mapping[str, str], dry_run: bool, format_: str, debug: bool
+) -> None:
     """Run a plan from its file to its end, with workers in this process.
 
     Shows how it goes on stderr, and the report on stdout.  Ctrl-C lets
@@ -23,29 +30,34 @@ def run(ctx: click.Context, plan: str, debug: bool) -> None:
 
     \b
     Example:
-      solar-orch run rollout.yaml
+      solar-orch run rollout.yaml --var version=2.4.0
+      solar-orch run rollout.yaml --dry-run
       solar-orch run last
     """
-    from solar_orch.cli.run import run_plan
+    from solar_orch.cli import run as running
 
-    ctx.exit(run_plan(ctx.obj, plan, debug=debug))
+    if dry_run:
+        running.rehearse_plan(ctx.obj, plan, variables, format_)
+    else:
+        ctx.exit(running.run_plan(ctx.obj, plan, variables, format_=format_, debug=debug))
 
 
 @click.command(short_help="Write a plan to the database, print its uid.")
 @click.argument("plan", metavar="PLAN", shell_complete=complete_plan_file)
+@variables_option
 @click.pass_obj
-def create(app: App, plan: str) -> None:
+def create(app: App, plan: str, variables: Mapping[str, str]) -> None:
     """Check a plan file ('-' for stdin), write the plan to the database and print its uid.
 
     It does not run before 'run-once' says so.
 
     \b
     Example:
-      solar-orch create rollout.yaml
+      solar-orch create rollout.yaml --var version=2.4.0
     """
     from solar_orch.cli.planfile import read_plan
 
-    click.echo(app.orchestrator.create(read_plan(plan)))
+    click.echo(app.orchestrator.create(read_plan(plan, variables)))
 
 
 @click.command("run-once")
@@ -62,9 +74,9 @@ def run_once(ctx: click.Context, uid: str, wait: float | None) -> None:
     Example:
       solar-orch run-once last -w 30
     """
-    from solar_orch.cli.start import start_plan
+    from solar_orch.cli.start import follow_start
 
-    ctx.exit(start_plan(ctx.obj, uid, wait))
+    ctx.exit(follow_start(ctx.obj, ctx.obj.orchestrator.run_once(uid), wait))
 
 
 @click.command()

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from solar_orch.plan import dump as dump_module
 from solar_orch.plan import reader
 from solar_orch.plan.dump import dump
-from solar_orch.plan.model import OnLost, Plan, Task
+from solar_orch.plan.model import OnError, OnLost, Plan, Task
 from solar_orch.plan.parse import CONTROLS, parse
+from solar_orch.plan.templates import KEEP, escaped, fill
 from solar_orch.states import State
 
 
@@ -128,14 +129,26 @@ def test_pieces_make_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "".join(pieces) == whole
 
 
+def canonical(text: str) -> str:
+    """A template as a plan holds it once the file with it was read."""
+    written = fill(text, lambda _: KEEP, last=False)
+    assert isinstance(written, str)
+    return written
+
+
 _FIRST = string.ascii_letters + string.digits
 _PLAN_NAMES = st.builds(str.__add__, st.sampled_from(_FIRST), st.text(_FIRST + "._-", max_size=99))
+_REFERENCES = st.sampled_from(
+    ["${env.A}", "$${", "$${a}", "${'$'}${env.B}", "$", "$$", "$(", "$X", "}", "' "]
+)
 _TRAPS = st.sampled_from(["no", "1e3", "2024-01-01", "12:30", "0755", "1", "~", "<<", "=", "- a", "*a"])
 _TEXTS = st.text() | st.text(" \n\t:-#'\"|>é\x85\u2028a", max_size=12) | _TRAPS
+#: Templates as a plan holds them: written just so, with what stands for itself escaped.
+_TEMPLATES = st.lists(_REFERENCES | _TEXTS.map(escaped), max_size=4).map("".join).map(canonical)
 _LABELS = st.text(min_size=1, max_size=30).filter(str.isprintable) | _TRAPS
 _NUMBERS = st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False, allow_infinity=False)
 _VALUES = st.recursive(
-    st.none() | st.booleans() | _NUMBERS | _TEXTS,
+    st.none() | st.booleans() | _NUMBERS | _TEMPLATES,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(_TEXTS, inner, max_size=4),
     max_leaves=10,
 )
@@ -146,12 +159,24 @@ _TYPES = st.text(string.ascii_letters + string.digits + "_", min_size=1).filter(
 )
 
 
+_WORD = string.ascii_letters + string.digits + "_"
+_OF_COMMANDS = _TEMPLATES.filter(lambda text: "\0" not in text)
+
+
+def _conditions(before: list[str]) -> st.SearchStrategy[str]:
+    named = [f"${{tasks['{name}'].result}}" for name in before if "'" not in name]
+    return st.sampled_from(
+        ["true", "not ('$${' == \"it's\")", *(f"{name} > 3 or {name} != 'x'" for name in named)]
+    )
+
+
 @st.composite
 def plans(draw: st.DrawFn) -> Plan:
     names = draw(st.lists(_LABELS, unique=True, min_size=1, max_size=6))
     tasks: list[Task] = []
     for name in names:
-        before = st.lists(st.sampled_from([t.name for t in tasks]), unique=True) if tasks else st.just([])
+        earlier = [task.name for task in tasks]
+        before = draw(st.lists(st.sampled_from(earlier), unique=True)) if tasks else []
         keys = _TEXTS.filter(lambda key: key not in ("self", "ctxt"))
         kwargs = draw(st.dictionaries(keys, _VALUES, max_size=3))
         delay = draw(_DELAYS)
@@ -161,23 +186,28 @@ def plans(draw: st.DrawFn) -> Plan:
                 draw(_TYPES),
                 draw(st.lists(_VALUES, max_size=3)),
                 kwargs,
-                target=draw(st.none() | _LABELS),
+                target=draw(st.none() | _LABELS | st.sampled_from(["${x}", "a$${", "${"])),
                 timelimit=draw(_SECONDS),
                 timeout=draw(_SECONDS),
                 retry=draw(st.integers(0, 2**31 - 1)),
                 type_limit=draw(st.none() | st.integers(1, 2**31 - 1)),
                 resource_type=draw(st.none() | _LABELS),
-                weight=draw(_NUMBERS.map(lambda n: n if abs(n) <= 2**53 else float(n))),
+                weight=draw(st.none() | _NUMBERS.map(lambda n: n if abs(n) <= 2**53 else float(n))),
                 status=draw(st.sampled_from(sorted(set(State) - {State.INPROGRESS, State.ERROR_RETRY}))),
-                after=draw(before),
+                after=before,
                 retry_delay=delay,
                 retry_delay_max=draw(
                     st.none() | _DELAYS.map(lambda longest, least=delay: max(least, longest))
                 ),
                 on_lost=draw(st.sampled_from(OnLost)),
+                on_error=draw(st.sampled_from(OnError)),
+                when=draw(st.none() | _conditions(before)),
             )
         )
-    return Plan(draw(_PLAN_NAMES), tasks, draw(st.none() | _PLAN_NAMES.filter(lambda uid: uid != "last")))
+    uids = st.none() | _PLAN_NAMES.filter(lambda uid: uid != "last")
+    env = st.dictionaries(st.from_regex(r"[A-Za-z_]\w{,9}", fullmatch=True, alphabet=_WORD), _OF_COMMANDS)
+    cwd = st.none() | _OF_COMMANDS.filter(bool)
+    return Plan(draw(_PLAN_NAMES), tasks, draw(uids), draw(env), draw(cwd))
 
 
 _LOADERS: list[Any] = [yaml.SafeLoader] + ([yaml.CSafeLoader] if yaml.__with_libyaml__ else [])

@@ -150,8 +150,8 @@ def test_stop_lets_what_runs_end(store, plan):
 
 def test_a_plan_is_finished_by_its_leader_only(store, plan):
     row, epoch = plan
-    assert not store.plans.finish(row.id, epoch + 1, failed=False)
-    assert store.plans.finish(row.id, epoch, failed=True)
+    assert not store.plans.finish(row.id, epoch + 1, row.revision, failed=False)
+    assert store.plans.finish(row.id, epoch, row.revision, failed=True)
     assert store.plans.get(row.uid).status == PlanStatus.FAILED
     assert store.leases.open() == []
 
@@ -372,7 +372,7 @@ def test_who_lost_the_lease_changes_nothing(store, plan, acting_as):
     acting_as("one")
     assert not store.attempts.expire(plan[0].id, old, 0, 1, "too late")
     assert not store.attempts.refuse(plan[0].uid, "a", 1, "too large")
-    assert not store.plans.finish(plan[0].id, old, failed=False)
+    assert not store.plans.finish(plan[0].id, old, plan[0].revision, failed=False)
     store.leases.release(plan[0].id, old)
     assert (status(store, plan), store.plans.get("last").lease_owner) == (State.INPROGRESS, "two")
 
