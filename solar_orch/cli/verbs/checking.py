@@ -7,11 +7,12 @@ from collections.abc import Mapping
 import click
 
 from solar_orch.cli.arguments import format_option, variables_option
+from solar_orch.cli.completion import complete_plan_file
 from solar_orch.errors import ExitCode
 
 
 @click.command(short_help="Tell what is wrong with plan files.")
-@click.argument("plans", metavar="PLAN...", nargs=-1)
+@click.argument("plans", metavar="PLAN...", nargs=-1, shell_complete=complete_plan_file)
 @variables_option
 @click.option("--strict", is_flag=True, help="Exit with 2 where there are only warnings, too.")
 @click.option("--schema", is_flag=True, help="Print the JSON Schema of the plan file, and look at none.")
