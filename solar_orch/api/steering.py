@@ -12,7 +12,8 @@ from solar_orch.workers.calls import Ctxt, task_id
 
 if TYPE_CHECKING:
     from solar_orch.executors.base import Client
-    from solar_orch.store.steering import Cancelled, Filtered, Steered
+    from solar_orch.store.steered import Steered
+    from solar_orch.store.steering import Cancelled, Filtered
 
 
 class Steering(Verbs):
@@ -118,6 +119,8 @@ class Steering(Verbs):
         :param dry_run: delete nothing, only say what would be deleted
         :return: the uid of each, when it is deleted; what is steered meanwhile is left
         """
+        if not dry_run:
+            self.store.deletion.sweep()
         for uid in self.store.deletion.old(older_than, statuses):
             if dry_run or self.store.deletion.delete_old(uid, older_than, statuses):
                 yield uid

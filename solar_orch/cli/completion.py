@@ -6,11 +6,11 @@ Nothing is said where nothing can be found out, and no database is made.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
-from click.shell_completion import CompletionItem
+from click.shell_completion import BashComplete, CompletionItem
 
 if TYPE_CHECKING:
     from solar_orch.api.orchestrator import Orchestrator
@@ -18,6 +18,41 @@ if TYPE_CHECKING:
 #: Plans, and tasks, that are offered at most.
 _PLANS = 50
 _TASKS = 1000
+
+
+class ColonBash(BashComplete):
+    """bash, which takes the colon in a uid for the end of a word, and wants what comes after it alone."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        #: What bash has of the word already.
+        self._there = ""
+
+    def get_completion_args(self) -> tuple[list[str], str]:
+        """The words before, and the one that is to be completed, as they were typed."""
+        args, incomplete = super().get_completion_args()
+        words = _joined([*args, incomplete])
+        if incomplete == ":":
+            self._there = words[-1]
+        elif args[-1:] == [":"]:
+            self._there = words[-1].removesuffix(incomplete)
+        return words[:-1], words[-1]
+
+    def format_completion(self, item: CompletionItem) -> str:
+        """Without what bash has already."""
+        item.value = item.value.removeprefix(self._there)
+        return super().format_completion(item)
+
+
+def _joined(words: Sequence[str]) -> list[str]:
+    """`words`, in which those with a colon between them are one."""
+    joined: list[str] = []
+    for place, word in enumerate(words):
+        if joined and ":" in (word, words[place - 1]):
+            joined[-1] += word
+        else:
+            joined.append(word)
+    return joined
 
 
 def complete_uid(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -31,8 +66,9 @@ def complete_uid(ctx: click.Context, param: click.Parameter, incomplete: str) ->
 
 def complete_task(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """The names of the tasks of the plan that stands before."""
-    uid = ctx.params.get("uid")
-    if not isinstance(uid, str):
+    # An option that waits for its value keeps click from giving arguments their names.
+    uid = ctx.params.get("uid") or next(iter(ctx.args), None)
+    if uid is None:
         return []
     return _asked(
         ctx,

@@ -7,6 +7,7 @@ a tenth of that time, so that this is turned off until `collect_from_now_on`.
 from __future__ import annotations
 
 import gc
+import os
 import sys
 
 #: Seconds after which a thread that runs Python gives way to another that wants to; the default is 0.005.
@@ -37,6 +38,12 @@ def orch() -> None:
 
     from solar_orch.cli.orch import orch as group
 
+    if "_SOLAR_ORCH_COMPLETE" in os.environ:
+        from click.shell_completion import add_completion_class
+
+        from solar_orch.cli.completion import ColonBash
+
+        add_completion_class(ColonBash)
     group(prog_name="solar-orch")
 
 

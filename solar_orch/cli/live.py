@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
+from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from solar_orch.api.follow import Ended, Follower, Running
+from solar_orch.api.follow import FAILED_LIMIT, Ended, Follower, Running
 from solar_orch.cli.display import STYLES
 from solar_orch.cli.progress import WHOEVER_LOOKS, estimate, line
 from solar_orch.plan import report
@@ -73,7 +74,7 @@ class LiveProgress:
             Text(f"{failed} failed" if failed else "", "bold red"),
         )
         room = max(1, min(_MOST_ROWS, self._console.height - _MARGIN))
-        return Group(bar, *_running(follower.running(), room))
+        return Group(bar, *_running(follower.running(), self._console.width, room))
 
 
 class LiveWatch:
@@ -98,23 +99,23 @@ class LiveWatch:
 
     def conclude(self, follower: Follower) -> None:
         """Show what is to stay when the picture is gone: the failures."""
-        for row in _failed(follower.failed, follower.counts[State.ERROR], len(follower.failed)):
-            self._console.print(row)
+        number = follower.counts[State.ERROR]
+        for failure in _failed(follower.failed, number, self._console.width, FAILED_LIMIT):
+            self._console.print(failure)
 
     def _picture(self, follower: Follower) -> RenderableType:
         plan, counts = follower.plan, follower.counts
-        room = max(2, self._console.height - _MARGIN)
-        failed = follower.failed
+        width, room = self._console.width, max(2, self._console.height - _MARGIN)
+        running, failed = follower.running(), follower.failed
         # Each has half of the room, and what the other leaves.
-        running = follower.running()
-        for_failed = min(len(failed) + 1, max(room // 2, room - len(running)))
-        for_running = max(1, room - for_failed) if failed else room
+        for_failed = min(counts[State.ERROR], max(room // 2, room - len(running)))
+        for_running = max(1, room - for_failed)
         return Group(
             Text(report.headline(plan.uid, plan.name, plan.status), no_wrap=True, overflow="ellipsis"),
-            _bar(follower, self._console.width),
+            _bar(follower, width),
             Text(report.tally(counts), no_wrap=True, overflow="ellipsis"),
-            *_running(running, for_running),
-            *_failed(failed, counts[State.ERROR], for_failed),
+            *_running(running, width, for_running),
+            *_failed(failed, counts[State.ERROR], width, for_failed),
         )
 
 
@@ -132,38 +133,45 @@ def _bar(follower: Follower, width: int, *more: Text) -> RenderableType:
     return bar
 
 
-def _running(running: Sequence[Running], room: int) -> list[RenderableType]:
-    """At most so many rows: those that run longest first, those that nobody has claimed last."""
+def _running(running: Sequence[Running], width: int, room: int) -> list[RenderableType]:
+    """At most so many lines: those that run longest first, those that nobody has claimed last."""
     now = time.time()
     ordered = sorted(running, key=lambda task: now if task.start_time is None else task.start_time)
     rows = []
     for task in ordered:
         since = "waiting" if task.start_time is None else report.seconds(max(0.0, now - task.start_time))
         rows.append((Text(since, "cyan"), report.shown(task.name), report.shown(task.target or "")))
-    return _rows(rows, len(rows), room)
+    shown = rows if len(rows) <= room else rows[: max(1, room - 1)]
+    return _lines(shown, len(rows), width)
 
 
-def _failed(failed: Sequence[Outcome], number: int, room: int) -> list[RenderableType]:
-    """At most so many rows, and one for the others: the latest failures last.
+def _failed(failed: Sequence[Outcome], number: int, width: int, room: int) -> list[RenderableType]:
+    """At most so many lines: the latest failures last.
 
     :param number: of all that have failed
     """
-    kept = failed[-room:] if len(failed) <= room else failed[len(failed) - room + 1 :]
+    kept = failed if number <= room else failed[-max(1, room - 1) :]
     rows = [
         (Text("failed", "bold red"), report.shown(task.name), report.cells(task, 0.0)[-1]) for task in kept
     ]
-    return _rows(rows, number, max(room, 1))
+    return _lines(rows, number, width)
 
 
-def _rows(rows: Sequence[tuple[Text, str, str]], number: int, room: int) -> list[RenderableType]:
-    shown = rows if number <= room else rows[: max(1, room - 1)]
-    if not shown:
+def _lines(rows: Sequence[tuple[Text, str, str]], number: int, width: int) -> list[RenderableType]:
+    """A line for each row: a mark, a name and more; cut where the terminal ends.
+
+    :param number: of those that there are; if it is larger a line says how many are not shown
+    """
+    if not rows:
         return []
-    table = Table.grid(padding=(0, 2, 0, 0))
-    table.add_column(no_wrap=True, justify="right")
-    table.add_column(no_wrap=True, overflow="ellipsis")
-    table.add_column(no_wrap=True, overflow="ellipsis")
-    for mark, name, rest in shown:
-        table.add_row(mark, Text(name), Text(rest))
-    more = number - len(shown)
-    return [table, Text(f"and {more} more", "dim")] if more > 0 else [table]
+    marks = max(mark.cell_len for mark, _, _ in rows)
+    # A name leaves room for what comes after it.
+    names = min(max(cell_len(name) for _, name, _ in rows), width // 2)
+    lines: list[RenderableType] = []
+    for mark, name, more in rows:
+        named = Text(name)
+        named.truncate(names, overflow="ellipsis", pad=True)
+        mark.pad_left(marks - mark.cell_len)
+        lines.append(Text.assemble(mark, "  ", named, "  ", more, no_wrap=True, overflow="ellipsis"))
+    left = number - len(rows)
+    return [*lines, Text(f"and {left} more", "dim")] if left > 0 else lines

@@ -15,10 +15,10 @@ from solar_orch.cli.translation import OrchGroup
 from solar_orch.cli.verbs import checking, making, picturing, steering, viewing
 
 _EPILOG = """\b
-Exit codes of run, run-once and report:
+Exit codes of run, report, and what takes -w:
   0    no task is in ERROR
   1    some task is in ERROR
-  2    wrong usage, unknown uid or invalid plan
+  2    wrong usage, unknown uid, invalid plan, or not now
   3    the wait ran out
   4    no worker is up
   130  interrupted

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -14,8 +14,10 @@ from solar_orch.states import PlanStatus, State
 from solar_orch.store import raw
 from solar_orch.store.database import Database, db_now
 from solar_orch.store.log import Log
-from solar_orch.store.plans import find
+from solar_orch.store.plans import PlanRow, find
 from solar_orch.store.schema import events, plans, tasks
+
+T = TypeVar("T")
 
 #: Rows that are deleted in one transaction, so that it does not hold the write lock for long.
 _STEP = 5000
@@ -39,15 +41,14 @@ class Deletion:
         :raises WrongState: if it is running
         """
 
+        with self._database.read() as connection:
+            found = _deletable(connection, uid).uid
+
         def work(connection: Connection) -> str | None:
-            plan = find(connection, uid)
-            _must_not_run(connection, plan.id, plan.uid, plan.wanted)
+            plan = _deletable(connection, found)
             return plan.uid if self._deleted(connection, plan.id) else None
 
-        while (deleted := self._database.write(work, "delete")) is None:
-            self._log.catch_up()
-        self.sweep()
-        return deleted
+        return self._delete(work)
 
     def old(self, seconds: float, statuses: Sequence[PlanStatus] = ()) -> list[str]:
         """The uids of the plans that are not running, and whose last event is so old; the oldest first.
@@ -67,19 +68,25 @@ class Deletion:
                 return False
             return True if self._deleted(connection, plan.id) else None
 
-        while (deleted := self._database.write(work, "delete")) is None:
-            self._log.catch_up()
-        self.sweep()
-        return deleted
+        return self._delete(work)
 
     def sweep(self) -> None:
         """Delete what deleted plans have left behind."""
-        while True:
+        left = True
+        while left:
             begun = time.monotonic()
-            if not self._database.write(_sweep_some, "sweep"):
-                return
+            left = self._database.write(_sweep_some, "sweep")
             # Others that write have their turn.
             time.sleep(time.monotonic() - begun)
+
+    def _delete(self, work: Callable[[Connection], T | None]) -> T:
+        """Delete by `work`, which gives None while the system log has something to read first."""
+        deleted = None
+        while deleted is None:
+            self._log.catch_up()
+            deleted = self._database.write(work, "delete")
+        self.sweep()
+        return deleted
 
     @staticmethod
     def _deleted(connection: Connection, plan_id: int) -> bool:
@@ -111,13 +118,15 @@ def _old(seconds: float, statuses: Sequence[PlanStatus]) -> sa.Select[Any]:
     return query.order_by(plans.c.id)
 
 
-def _must_not_run(connection: Connection, plan_id: int, uid: str, wanted: bool) -> None:
-    if wanted:
-        raise WrongState(uid, "is running", f"stop or cancel it first: solar-orch stop {uid}")
-    in_progress = sa.select(tasks.c.id).where(tasks.c.plan_id == plan_id, tasks.c.status == State.INPROGRESS)
+def _deletable(connection: Connection, uid: str) -> PlanRow:
+    plan = find(connection, uid)
+    if plan.wanted:
+        raise WrongState(plan.uid, "is running", f"stop or cancel it first: solar-orch stop {plan.uid}")
+    in_progress = sa.select(tasks.c.id).where(tasks.c.plan_id == plan.id, tasks.c.status == State.INPROGRESS)
     if connection.execute(in_progress.limit(1)).first():
-        remedy = f"wait for the end of that, or cancel it: solar-orch cancel {uid}"
-        raise WrongState(uid, "has been stopped, but some of its tasks are in progress still", remedy)
+        remedy = f"wait for the end of that, or cancel it: solar-orch cancel {plan.uid}"
+        raise WrongState(plan.uid, "has been stopped, but some of its tasks are in progress still", remedy)
+    return plan
 
 
 #: An event of a plan that the system log has not read.

@@ -25,47 +25,49 @@ _PAUSE = 0.1
 _MOST_LOOKS = 120
 
 # Everything is in one pair of braces: a script that was cut off on its way does nothing at all.
-# What a shell says of a child that is killed goes to its own stderr, and not to that of the command.
-_SCRIPT = """{{
+# A group is signalled as a whole, what is killed is stopped before, and the command's stderr is not that of the
+# script: no shell tells there of a child that died.
+_SCRIPT = r"""{{
 exec 3<&0 </dev/null
-{stdin}{env}{cwd}solar_signal() {{
-  solar_found=
-  if [ ! -r /proc/$$/stat ]; then
-    kill -s $1 -- -$$ && solar_found=yes
-    return
-  fi
-  for solar_stat in /proc/[0-9]*/stat; do
-    read -r solar_line <$solar_stat || continue
-    solar_pid=${{solar_line%% *}}
-    solar_fields=${{solar_line##*) }}
-    case $solar_fields in [ZX]*) continue ;; esac
-    solar_fields=${{solar_fields#* * * }}
-    [ "${{solar_fields%% *}}" = $$ ] || continue
-    [ $solar_pid = $$ ] || [ $solar_pid = $solar_me ] && continue
-    solar_found=yes
-    kill -s $1 $solar_pid
+{stdin}{cwd}solar_look() {{
+  solar_all= solar_apart=
+  set -- $(exec sed -n 's/^\([0-9]*\) (.*) [^ZX] \([0-9]*\) \([0-9]*\) '$$' .*/\1 \2 \3/p' /proc/[0-9]*/stat)
+  while [ $# -ge 3 ]; do
+    case " $1 $2 " in
+      " $$ "* | *" $solar_me "*) ;;
+      *) solar_all="$solar_all $1"; [ $3 = $$ ] || solar_apart="$solar_apart $1" ;;
+    esac
+    shift 3
   done
+  [ "$solar_all" ]
 }}
 (
   while read -r solar_rest; do :; done
   trap "" TERM
-  read -r solar_me solar_rest </proc/self/stat
-  solar_signal TERM
-  solar_signal CONT
+  if ! read -r solar_me solar_rest </proc/self/stat; then
+    kill -s TERM -- -$$
+    sleep {grace}
+    kill -s KILL -- -$$
+  fi
+  solar_look
+  kill -s TERM -- -$$ $solar_apart
+  kill -s CONT -- -$$ $solar_apart
   solar_n=0
-  while [ "$solar_found" ] && [ $solar_n -lt {most} ]; do
-    sleep {pause} || sleep 1
+  while solar_look || solar_look && [ $solar_n -lt {most} ]; do
+    if [ $solar_n -ge {patient} ]; then
+      kill -s STOP $solar_all
+      kill -s KILL $solar_all
+    fi
     solar_n=$((solar_n+1))
-    if [ $solar_n -lt {grace} ]; then solar_signal 0; else solar_signal KILL; fi
+    sleep {pause} || sleep 1
   done
-  solar_signal KILL
 ) <&3 >/dev/null 2>&1 &
 solar_watcher=$!
 exec 3<&- 4>&2 2>/dev/null
 trap : TERM
-/bin/sh -c 'eval "exec 5<&-
-$(cat <&5)"' 2>&4 4>&- 5<<'{end}'
-{command}
+(exec /bin/sh -c 'eval "exec 5<&-
+$(cat <&5)"') 2>&4 4>&- 5<<'{end}'
+{env}{command}
 {end}
 solar_code=$?
 kill $solar_watcher
@@ -101,16 +103,18 @@ def script(
     :param stdin_size: bytes that follow for the command to read; None: it reads nothing
     """
     text = command if isinstance(command, str) else f"exec {shlex.join(command)}"
-    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in env.items())
+    digest = hashlib.sha256(f"{exports}{text}".encode("utf-8", "surrogatepass")).hexdigest()
     return _SCRIPT.format(
         stdin="" if stdin_size is None else _STDIN.format(size=stdin_size),
-        env="".join(f"export {name}={shlex.quote(value)}\n" for name, value in env.items()),
+        env=exports,
         cwd="" if cwd is None else f"cd {shlex.quote(_not_an_option(cwd))} || exit\n",
         command=text,
         # A line that no text can hold, since it would have to hold its own digest.
         end=f"solar_{digest}",
         most=_MOST_LOOKS,
-        grace=round(GRACE / _PAUSE),
+        grace=round(GRACE),
+        patient=round(GRACE / _PAUSE),
         pause=_PAUSE,
         mark=shlex.quote(ENDED_WITH_255),
     ).encode("utf-8", "surrogatepass")

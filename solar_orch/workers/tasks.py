@@ -32,7 +32,7 @@ LOG = logging.getLogger(__name__)
 
 
 class Tasks(Worker):
-    """Task types ``echo``, ``sleep``, ``error``, ``noop``, ``cmd``, ``ssh`` and ``solar_resource``.
+    """The task types that ship; :meth:`task_types` names them.
 
     A driver with further types derives from it and adds methods.  Arguments
     that do not fit a type's signature end the task with an error that shows

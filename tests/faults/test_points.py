@@ -8,8 +8,6 @@ worker without faults finishes all of them, and all are checked.
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -89,6 +87,12 @@ def _kill_task(site: Site, uid: str, process: Process) -> None:
     client.close(1)
 
 
+def _show_output(site: Site, uid: str, process: Process) -> None:
+    client = make_client(site.conf, "tasks")
+    client.show_output({}, f"{uid}~long")
+    client.close(1)
+
+
 def _soft_stop(site: Site, uid: str, process: Process) -> None:
     client = make_client(site.conf, "scheduler")
     client.soft_stop({}, uid)
@@ -106,6 +110,7 @@ SCENARIOS = {
     "refuse": Scenario(unsendable, {"large": {"ERROR"}}),
     "expire": Scenario(late_once, {}),
     "lose": Scenario(long_once, {}, inherited=True),
+    "show_output": Scenario(long_once, {}, _show_output),
     # A wish that was not recorded is gone with its message.
     "kill.before": Scenario(
         long_once, {"long": {"ERROR", "SUCCESS"}, "next": {"PENDING", "SUCCESS"}}, _kill_task
@@ -118,7 +123,16 @@ SCENARIOS = {
 
 #: Name of a commit or send to the worker that makes it; the rest is made by every worker, or by none.
 OWNERS = {
-    "tasks": ["claim", "beat", "settle", "hand_back", "kill", "send.scheduler", "send.system_log"],
+    "tasks": [
+        "claim",
+        "beat",
+        "settle",
+        "show_output",
+        "hand_back",
+        "kill",
+        "send.scheduler",
+        "send.system_log",
+    ],
     "scheduler": [
         *("acquire", "renew", "release", "dispatch", "refuse", "expire", "lose", "return", "finish", "stop"),
         *("pass_over", "send.tasks"),
@@ -126,7 +140,7 @@ OWNERS = {
     "system_log": ["log", "presence", "leave"],
 }
 #: Those of the commands.
-COMMANDS = ["create", "want", "steer", "delete", "sweep", "send.hint", "stage"]
+COMMANDS = ["create", "want", "steer", "delete", "sweep", "send.hint", "stage", "discard"]
 
 
 def points_of(*names: str) -> list[str]:
@@ -226,15 +240,6 @@ def test_one_of_three_workers_that_dies_at_any_point_is_replaced(lives: Lives, w
 
 # -- commands ----------------------------------------------------------------------------
 
-_STAGE = """
-import os
-from solar_orch import config, faults
-from solar_orch.store import Store
-
-faults.arm(os.environ["SOLAR_FAULTS"])
-Store(config.load()).log.stage("web1", "restart")
-"""
-
 
 def died(process: Process, point: str) -> None:
     assert process.wait(PATIENCE) == -signal.SIGKILL, process.log
@@ -262,9 +267,30 @@ def test_what_a_command_has_committed_stands_though_it_was_killed(site: Site) ->
     assert worker.code is None
 
 
-def test_a_change_is_staged_or_it_is_not(site: Site) -> None:
+def test_a_verb_that_was_killed_has_changed_all_or_nothing(site: Site) -> None:
+    uid = site.create(plan(task("good", status="SUCCESS"), task("bad", after=["good"], status="ERROR")))
+    for moment, states in (("before", ["SUCCESS", "ERROR"]), ("after", ["PENDING", "PENDING"])):
+        died(site.start("solar-orch", "reset", uid, faults=f"steer.{moment}=kill"), f"steer.{moment}")
+        assert list(site.look(uid).states.values()) == states
+    other = site.create(plan(task("other"), name="other"))
+    for point, plans in (("delete.before", 2), ("delete.after", 1), ("sweep.before", 0), ("sweep.after", 0)):
+        victim = uid if point.startswith("delete") else other
+        if point == "sweep.after":
+            victim = site.create(plan(*everyday()))
+        died(site.start("solar-orch", "delete", victim, faults=f"{point}=kill"), point)
+        assert len(site.store.plans.summaries()) == plans
+    assert site.orch("prune", "--older-than", "1h").returncode == 0
+    with site.store.database.read() as connection:
+        for table in ("tasks", "edges", "events"):
+            assert connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar() == 0
+
+
+def test_a_change_is_staged_or_discarded_or_it_is_not(site: Site) -> None:
     for moment, staged in (("before", 0), ("after", 1)):
-        env = {**site.env, "SOLAR_FAULTS": f"stage.{moment}=kill"}
-        ended = subprocess.run([sys.executable, "-c", _STAGE], env=env, timeout=PATIENCE, check=False)
-        assert ended.returncode == -signal.SIGKILL
+        point = f"stage.{moment}"
+        died(site.start("solar-orch", "log", "stage", "web1", "restart", faults=f"{point}=kill"), point)
+        assert len(site.store.log.staged()) == staged
+    for moment, staged in (("before", 1), ("after", 0)):
+        point = f"discard.{moment}"
+        died(site.start("solar-orch", "log", "discard", "--all", faults=f"{point}=kill"), point)
         assert len(site.store.log.staged()) == staged

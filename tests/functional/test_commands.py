@@ -195,7 +195,18 @@ def shell() -> Iterator[Shell]:
 def test_help_and_version(shell: Shell) -> None:
     shown = shell.orch("--help")
     assert shown.returncode == 0
-    for command in ("run", "create", "run-once", "report", "show", "list"):
+    for command in (
+        "run",
+        "create",
+        "run-once",
+        "report",
+        "show",
+        "list",
+        "workers",
+        "events",
+        "output",
+        "log",
+    ):
         assert f"\n  {command} " in shown.stdout
         alone = shell.orch(command, "--help")
         assert alone.returncode == 0
@@ -211,6 +222,10 @@ def test_help_and_version(shell: Shell) -> None:
         (["report", "last"], {"yaml"}),
         (["report", "last", "--format", "json"], {"yaml"}),
         (["list"], {"yaml"}),
+        (["list", "--status", "pending"], {"yaml"}),
+        (["workers"], {"yaml"}),
+        (["events", "last"], {"yaml"}),
+        (["log", "staged"], {"yaml"}),
     ],
 )
 def test_what_only_looks_imports_neither_transport_nor_what_it_does_not_need(

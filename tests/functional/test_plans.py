@@ -281,7 +281,8 @@ def test_an_unknown_type_ends_in_error_at_once(up: Site) -> None:
     assert ended.states == {"odd": "ERROR", "after": "PENDING"}
     assert ended.attempts["odd"] == 1
     assert ended["odd"]["errmsg"] == (
-        "unknown task type 'teleport'; there are: cmd, echo, error, noop, sleep, solar_resource"
+        "unknown task type 'teleport'; there are: "
+        "cmd, echo, error, fault_tolerance, noop, sleep, solar_resource, ssh"
     )
 
 

@@ -11,7 +11,7 @@ from solar_orch.cli.arguments import App, age, format_option, uid_argument, wait
 from solar_orch.states import PlanStatus
 
 if TYPE_CHECKING:
-    from solar_orch.store.steering import Steered
+    from solar_orch.store.steered import Steered
 
 _wait_option = wait_option("Wait so long for the end of the plan and print its report.")
 

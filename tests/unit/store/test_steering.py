@@ -415,6 +415,21 @@ def test_a_filter_that_cannot_be_is_refused(store, refused):
     refused(lambda: store.steering.filter("p:1", start=["b"]), "it waits for a;", CannotStart)
 
 
+def test_a_filter_is_chosen_anew_if_the_plan_was_steered_meanwhile(store, monkeypatch):
+    make(store)
+    read = store.steering._apply
+
+    def steered_before(choice, seen):
+        monkeypatch.undo()
+        store.steering.noop("p:1", ["a", "b"])
+        return read(choice, seen)
+
+    monkeypatch.setattr(store.steering, "_apply", steered_before)
+    filtered = store.steering.filter("p:1", end=["c"])
+    assert (filtered.runs, filtered.skipped) == (["c"], ["d", "e"])
+    assert states(store) == "NNPKK"
+
+
 # -- delete, prune -------------------------------------------------------------------------------
 
 

@@ -30,7 +30,7 @@ from solar_orch.workers.base import Worker
 from solar_orch.workers.calls import Cancelled, Ctxt
 from solar_orch.workers.tasks import Tasks
 
-TYPES = ["cmd", "echo", "error", "noop", "sleep", "solar_resource", "ssh"]
+TYPES = ["cmd", "echo", "error", "fault_tolerance", "noop", "sleep", "solar_resource", "ssh"]
 
 
 class Recorder:
@@ -120,7 +120,7 @@ def unrunnable(worker: Tasks, type_: str, *args: Any, **kwargs: Any) -> str:
 
 def test_types_and_controls(worker: Tasks) -> None:
     assert worker.task_types() == TYPES
-    assert sorted(worker.methods) == sorted([*TYPES, "kill", "ping"])
+    assert sorted(worker.methods) == sorted([*TYPES, "kill", "ping", "show_output"])
 
 
 def test_a_driver_that_derives_from_it_adds_types(tmp_path: Path, clean_environment: Path) -> None:
@@ -190,7 +190,7 @@ def test_sleep_takes_numbers_of_seconds_only(worker: Tasks, seconds: Any) -> Non
         ("sleep", (), {}, "missing a required argument: 'seconds'; it takes sleep(seconds)"),
         ("sleep", (1, 2), {}, "too many positional arguments; it takes sleep(seconds)"),
         ("error", (), {"text": "x"}, "got an unexpected keyword argument 'text'; it takes error("),
-        ("cmd", ("true", "/tmp"), {}, "it takes cmd(command, *, env=None, cwd=None, stdin=None)"),
+        ("cmd", ("true", "/tmp"), {}, "it takes cmd(command, *, env=None, cwd=None, stdin=None, parse=None)"),
         ("cmd", (), {}, "missing a required argument: 'command'; it takes cmd(command, *, env=None"),
     ],
 )
