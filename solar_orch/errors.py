@@ -254,6 +254,8 @@ class Mistake:
     line: int
     column: int
     message: str
+    #: How many it is: more than one for the last line of many, which says how many more there are.
+    number: int = 1
 
 
 class PlanError(SolarError):

@@ -37,7 +37,7 @@ class Examined:
     def count(self, severity: Severity) -> int:
         """How many findings are as bad as this; a file that cannot be read is an error."""
         unreadable = severity is Severity.ERROR and self.problem is not None
-        return sum(finding.severity is severity for finding in self.findings) + unreadable
+        return sum(each.number for each in self.findings if each.severity is severity) + unreadable
 
 
 def examine(path: str, variables: Mapping[str, str]) -> Examined:

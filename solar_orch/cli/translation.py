@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 from typing import Any
 
@@ -39,16 +38,10 @@ class OrchGroup(click.Group):
 def message(error: SolarError, program: str) -> str:
     """What is said on stderr; the mistakes of a plan stand alone, so that editors find them."""
     if isinstance(error, PlanError):
-        number = _number(error)
+        number = sum(mistake.number for mistake in error.mistakes)
         return f"{error}\n{number} mistake{'' if number == 1 else 's'}; nothing was written"
     text = " ".join(str(error).split())
     return f"{program}: error: {text}"
-
-
-def _number(error: PlanError) -> int:
-    """Of all mistakes; the last line may stand for those that are not listed."""
-    more = re.fullmatch(r"and (\d+) more mistakes", error.mistakes[-1].message) if error.mistakes else None
-    return len(error.mistakes) + (int(more[1]) - 1 if more else 0)
 
 
 def _forget_output() -> None:

@@ -105,4 +105,4 @@ def bounded(mistakes: list[Mistake], untold: int, noun: str = "mistakes") -> lis
     # What says how many more there are must be sorted behind all that is shown.
     shown = [m for m in mistakes[:MAX_MISTAKES] if (m.line, m.column) < (end.line, end.column)]
     more = len(mistakes) - len(shown) + untold
-    return [*shown, Mistake(end.line, end.column, f"and {more} more {noun}")]
+    return [*shown, Mistake(end.line, end.column, f"and {more} more {noun}", more)]

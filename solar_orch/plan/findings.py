@@ -23,3 +23,5 @@ class Finding:
     column: int
     severity: Severity
     message: str
+    #: How many it is, see :class:`~solar_orch.errors.Mistake`.
+    number: int = 1

@@ -49,8 +49,8 @@ def examine(text: str | bytes, variables: Mapping[str, str] = _NONE) -> list[Fin
         advice.advise(checker, complaints)
     if checker is not None and not complaints.kept:
         return []
-    found = bounded(*placed(text, complaints), noun)
-    return [Finding(mistake.line, mistake.column, severity, mistake.message) for mistake in found]
+    told = bounded(*placed(text, complaints), noun)
+    return [Finding(found.line, found.column, severity, found.message, found.number) for found in told]
 
 
 def _checked(text: str | bytes, variables: Mapping[str, str], complaints: Complaints) -> Checker | None:
