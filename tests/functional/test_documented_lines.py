@@ -106,15 +106,16 @@ class Stage:
         self.orch("run-once", self.created("[ -e mended ]"), "-w", "60", code=1)
         self.site.open("mended")
 
-    def running(self) -> None:
-        """One of its tasks waits for a file that never comes."""
-        uid = self.created(gated("never"))
+    def running(self, gate: str = "never") -> None:
+        """One of its tasks waits for a file."""
+        uid = self.created(gated(gate))
         self.orch("run-once", uid)
         wait_until(lambda: "INPROGRESS" in self._states(uid)["web1.configure"])
 
     def stopped(self) -> None:
-        self.running()
-        self.orch("cancel", "last")
+        self.running("let-go")
+        self.orch("stop", "last")
+        self.site.open("let-go")
         wait_until(lambda: "INPROGRESS" not in self._states("last").values())
 
     def staged(self) -> None:
