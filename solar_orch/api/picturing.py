@@ -11,6 +11,8 @@ from solar_orch.api.base import Verbs
 if TYPE_CHECKING:
     from solar_orch.plan.model import Plan
     from solar_orch.plan.picture import Picture
+    from solar_orch.plan.timeline import Attempt
+    from solar_orch.store.plans import PlanRow
 
 #: What the names of files may end in.
 GRAPH_ENDINGS = (".svg", ".png", ".dot")
@@ -44,6 +46,29 @@ class Picturing(Verbs):
 
         kind = files.ending(path, GRAPH_ENDINGS)
         files.write(path, _graph(self.picture(plan), kind))
+
+    def timeline(self, uid: str) -> tuple[PlanRow, list[Attempt]]:
+        """The plan and all attempts at its tasks, in the order in which they began.
+
+        :raises UnknownPlan: if there is no such plan
+        """
+        plan = self.store.plans.get(uid)
+        return plan, self.store.timings.all(plan.id)
+
+    def draw_timeline(self, uid: str, path: str) -> None:
+        """Write the timeline of a plan to a file.
+
+        :param path: ends in ``.svg``; a file that is there is replaced
+        :raises UnknownPlan: if there is no such plan
+        :raises PictureError: if the path has another ending, or there are too many attempts for a picture
+        :raises FileNotWritten: if the file cannot be written
+        """
+        from solar_orch.pictures import files
+        from solar_orch.pictures.gantt import gantt
+
+        files.ending(path, TIMELINE_ENDINGS)
+        plan, attempts = self.timeline(uid)
+        files.write(path, [gantt(plan.uid, str(plan.status), attempts, time.time()).encode()])
 
 
 def _graph(picture: Picture, kind: str) -> Iterable[bytes]:

@@ -6,7 +6,6 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from solar_orch.api.base import Verbs
-from solar_orch.api.presence import hint
 from solar_orch.states import PlanStatus
 from solar_orch.workers.calls import Ctxt, task_id
 
@@ -60,6 +59,9 @@ class Steering(Verbs):
         steering = self.store.steering
         cancelled = steering.cancel(uid) if task is None else steering.cancel_task(uid, task)
         if cancelled.to_kill:
+            # Imports gevent, which those that only look can do without.
+            from solar_orch.api.presence import hint
+
             hint(self.conf, "tasks", lambda client: _tell(client, cancelled))
         self._hint(cancelled.uid)
         return cancelled

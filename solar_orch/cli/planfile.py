@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, BinaryIO
 
+import click
+
 from solar_orch.collector import collecting_nothing
-from solar_orch.errors import PlanUnreadable
+from solar_orch.errors import PlanUnreadable, UnknownPlan
 
 if TYPE_CHECKING:
+    from solar_orch.cli.arguments import App
     from solar_orch.plan.model import Plan
 
 
@@ -25,6 +29,27 @@ def read_plan(path: str, variables: Mapping[str, str]) -> Plan:
     text = read_text(path)
     with collecting_nothing():
         return parse(text, source_of(path), variables)
+
+
+def plan_or_uid(app: App, argument: str, variables: Mapping[str, str]) -> Plan | str:
+    """The plan in a file, or the uid of a plan.
+
+    :param variables: what ``--var`` gives
+    :raises click.UsageError: if there are variables, and no file
+    :raises PlanUnreadable: if there is neither
+    :raises PlanError: if the file has mistakes
+    """
+    if argument == "-" or os.path.lexists(argument):
+        return read_plan(argument, variables)
+    try:
+        uid = app.store.plans.get(argument).uid
+    except UnknownPlan as error:
+        raise PlanUnreadable(argument, f"there is no such file, and {error}") from error
+    if variables:
+        raise click.UsageError(
+            f"{uid} is a plan in the database, whose variables have their values; --var is for a plan file"
+        )
+    return uid
 
 
 def source_of(path: str) -> str:

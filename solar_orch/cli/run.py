@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import subprocess
 import sys
@@ -14,9 +13,9 @@ from typing import TYPE_CHECKING
 import click
 
 from solar_orch.cli.display import report_plan
-from solar_orch.cli.planfile import read_plan
+from solar_orch.cli.planfile import plan_or_uid
 from solar_orch.collector import collect_from_now_on
-from solar_orch.errors import ExitCode, PlanUnreadable, UnknownPlan
+from solar_orch.errors import ExitCode
 from solar_orch.plan.model import Plan
 from solar_orch.states import PlanStatus
 
@@ -52,7 +51,7 @@ def run_plan(
     from solar_orch.config import GROUP
     from solar_orch.host import Host
 
-    source = _source(app, argument, variables)
+    source = plan_or_uid(app, argument, variables)
     with private_directory(app.conf[GROUP].runtime_dir) as directory:
         serve_privately(app.conf, directory)
         host = Host(app.conf)
@@ -72,7 +71,7 @@ def rehearse_plan(app: App, argument: str, variables: Mapping[str, str], format_
     """
     from solar_orch.cli import rehearsal
 
-    source = _source(app, argument, variables)
+    source = plan_or_uid(app, argument, variables)
     plan = app.orchestrator.model(source) if isinstance(source, str) else source
     show = rehearsal.print_rehearsal_as_json if format_ == "json" else rehearsal.print_rehearsal
     show(plan, app.orchestrator.rehearse(plan), app.conf)
@@ -104,26 +103,6 @@ def _wanted(app: App, source: Plan | str) -> tuple[str, int]:
         return app.store.plans.create(source, wanted=True), 0
     since = app.store.plans.last_event(app.store.plans.get(source).id)
     return app.store.plans.want(source).uid, since
-
-
-def _source(app: App, argument: str, variables: Mapping[str, str]) -> Plan | str:
-    """The plan in a file, or the uid of a plan.
-
-    :raises click.UsageError: if there are variables, and no file
-    :raises PlanUnreadable: if there is neither
-    :raises PlanError: if the file has mistakes
-    """
-    if argument == "-" or os.path.lexists(argument):
-        return read_plan(argument, variables)
-    try:
-        uid = app.store.plans.get(argument).uid
-    except UnknownPlan as error:
-        raise PlanUnreadable(argument, f"there is no such file, and {error}") from error
-    if variables:
-        raise click.UsageError(
-            f"{uid} is a plan in the database, whose variables have their values; --var is for a plan file"
-        )
-    return uid
 
 
 def _unfinished(hosted: HostedPlan, app: App, uid: str, code: ExitCode) -> ExitCode:

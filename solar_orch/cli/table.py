@@ -49,7 +49,7 @@ def print_table(
     cells = [[titles[i] for i in kept], *([row[i] for i in kept] for row in every)]
     widths = [max(map(width_of, column)) for column in zip(*cells, strict=True)]
     aligned = [titles[i] in right for i in kept]
-    console = _terminal()
+    console = terminal()
     first = 0 if headed else 1
     if console is None:
         _write(_line(row, widths, aligned) for row in cells[first:])
@@ -92,7 +92,7 @@ class _Pen:
         return before, after
 
 
-def _terminal() -> Console | None:
+def terminal() -> Console | None:
     """What stdout leads to, if that is a terminal or is to be taken for one."""
     if not sys.stdout.isatty() and not os.environ.keys() & {"FORCE_COLOR", "TTY_COMPATIBLE"}:
         return None

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from solar_orch.store.plans import Plans
     from solar_orch.store.results import Results
     from solar_orch.store.steering import Steering
+    from solar_orch.store.timings import Timings
     from solar_orch.store.workers import Workers
 
 
@@ -70,6 +71,13 @@ class Store:
         from solar_orch.store.events import Events
 
         return Events(self.database)
+
+    @cached_property
+    def timings(self) -> Timings:
+        """When attempts ran."""
+        from solar_orch.store.timings import Timings
+
+        return Timings(self.database)
 
     @cached_property
     def looks(self) -> Looks:

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection
 
-from solar_orch.errors import UnknownTask
 from solar_orch.plan.model import OnError
 from solar_orch.plan.report import Outcome
 from solar_orch.states import State
 from solar_orch.store.database import Database, db_now
 from solar_orch.store.plans import PlanRow
 from solar_orch.store.schema import events, plans, tasks
-
-#: Names among which those are looked for that are like one that is unknown.
-_COMPARED = 5000
+from solar_orch.store.unknown import unknown_task
 
 #: As a part of the statement, so that the index of what is in progress is used whatever is asked.
 _IN_PROGRESS: sa.ColumnClause[str] = sa.literal_column(f"'{State.INPROGRESS}'")
@@ -58,7 +53,7 @@ class Looks:
         with self._database.read() as connection:
             row = connection.execute(query).one_or_none()
             if row is None:
-                raise UnknownTask(plan.uid, name, _similar(connection, plan.id, name))
+                raise unknown_task(connection, plan.id, plan.uid, name)
         return TaskLook(row.position, name, State(row.status), row.attempt, row.worker, row.output)
 
     def failed(self, plan_id: int, limit: int) -> list[Outcome]:
@@ -138,13 +133,3 @@ class Looks:
         )
         with self._database.read() as connection:
             return list(connection.execute(query).scalars())
-
-
-def _similar(connection: Connection, plan_id: int, name: str) -> list[str]:
-    query = (
-        sa.select(tasks.c.name)
-        .where(tasks.c.plan_id == plan_id)
-        .order_by(sa.func.abs(sa.func.length(tasks.c.name) - len(name)), tasks.c.position)
-        .limit(_COMPARED)
-    )
-    return difflib.get_close_matches(name, connection.execute(query).scalars(), n=3)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from solar_orch.errors import UnknownTask, WrongState, some
+from solar_orch.errors import WrongState, some
 from solar_orch.plan.filters import Choice, Filter, choose
 from solar_orch.plan.verdict import TIMED_OUT, after_kill
 from solar_orch.states import PlanStatus, State
@@ -22,9 +21,7 @@ from solar_orch.store.loading import load
 from solar_orch.store.plans import PlanRow, find
 from solar_orch.store.schema import plans, tasks
 from solar_orch.store.transitions import move
-
-#: Names of tasks among which those are looked for that may have been meant.
-_MOST_COMPARED = 20_000
+from solar_orch.store.unknown import unknown_task
 
 #: The columns of a task that is to begin anew.  Not `attempt`, which fences, nor `lost_workers`, whose
 #: commands may be running yet.
@@ -104,7 +101,7 @@ class SteeredPlan:
         )
         row = self.connection.execute(query).one_or_none()
         if row is None:
-            raise self._unknown(name)
+            raise unknown_task(self.connection, self.row.id, self.uid, name)
         return row.position, State(row.status)
 
     def positions_in(self, states: Collection[State]) -> list[int]:
@@ -135,7 +132,7 @@ class SteeredPlan:
         positions = {task.name: task.position for task in graph.tasks}
         for name in (*start, *end, *names):
             if name not in positions:
-                raise self._unknown(name)
+                raise unknown_task(self.connection, self.row.id, self.uid, name)
         known = {task.target for task in graph.tasks}
         for target in targets:
             if target not in known:
@@ -218,11 +215,6 @@ class SteeredPlan:
         if positions is not None:
             query = query.where(_at(positions))
         return query.order_by(tasks.c.position)
-
-    def _unknown(self, name: str) -> UnknownTask:
-        query = sa.select(tasks.c.name).where(tasks.c.plan_id == self.row.id).limit(_MOST_COMPARED)
-        names = self.connection.execute(query).scalars()
-        return UnknownTask(self.uid, name, difflib.get_close_matches(name, names, n=3))
 
 
 _EDGES = """

@@ -25,8 +25,8 @@ _PAUSE = 0.1
 _MOST_LOOKS = 120
 
 # Everything is in one pair of braces: a script that was cut off on its way does nothing at all.
-# A group is signalled as a whole, what is killed is stopped before, and the command's stderr is not that of the
-# script: no shell tells there of a child that died.
+# A group is signalled as a whole, what is killed is stopped before, and the command's stderr is not
+# that of the script: no shell tells there of a child that died.
 _SCRIPT = r"""{{
 exec 3<&0 </dev/null
 {stdin}{cwd}solar_look() {{

@@ -22,7 +22,7 @@ from solar_orch.cli.completion import ColonBash
 
 _ESCAPES = re.compile(r"\x1b(\[[0-9;?]*[A-Za-z]|\][^\x07]*\x07)")
 
-UNKNOWN = "solar-orch: error: the plan {uid} has no task 'wat'; did you mean wait?\n"
+UNKNOWN = "solar-orch: error: plan {uid} has no task wat; did you mean wait?\n"
 
 
 def orch(site: Site, *args: str, **env: str) -> Result:

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import os
+import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import click
 
-from solar_orch.cli.arguments import App, variables_option
-from solar_orch.errors import PlanUnreadable, UnknownPlan
-
-if TYPE_CHECKING:
-    from solar_orch.plan.model import Plan
+from solar_orch.cli.arguments import App, format_option, uid_argument, variables_option
+from solar_orch.cli.completion import complete_plan
 
 
 @click.command(short_help="Draw the graph of a plan.")
-@click.argument("plan", metavar="UID|PLAN")
+@click.argument("plan", metavar="UID|PLAN", shell_complete=complete_plan)
 @click.option("-o", "--output", metavar="FILE", help="Draw it into this file: .svg, .png or .dot.")
 @variables_option
 @click.pass_obj
@@ -33,7 +29,9 @@ def dg(app: App, plan: str, output: str | None, variables: Mapping[str, str]) ->
       solar-orch dg last -o plan.svg
       solar-orch dg rollout.yaml
     """
-    source = _source(app, plan, variables)
+    from solar_orch.cli.planfile import plan_or_uid
+
+    source = plan_or_uid(app, plan, variables)
     if output is not None:
         app.orchestrator.draw_graph(source, output)
         return
@@ -44,20 +42,37 @@ def dg(app: App, plan: str, output: str | None, variables: Mapping[str, str]) ->
         click.echo(line.encode(), nl=False)
 
 
-def _source(app: App, argument: str, variables: Mapping[str, str]) -> Plan | str:
-    """The plan in a file, or the uid of a plan.
+@click.command(short_help="Show when the tasks of a plan ran.")
+@uid_argument
+@click.option("-o", "--output", metavar="FILE.svg", help="Draw it into this file.")
+@format_option
+@click.pass_obj
+def timeline(app: App, uid: str, output: str | None, format_: str) -> None:
+    """Show when the tasks of a plan ran: a bar for each attempt, from its start to its end.
 
-    :raises PlanUnreadable: if there is neither
-    :raises PlanError: if the file has mistakes
+    In a file made with -o the attempts of many tasks share rows, those of
+    each target for themselves.
+
+    \b
+    Example:
+      solar-orch timeline last
+      solar-orch timeline last -o timeline.svg
     """
-    if argument == "-" or os.path.lexists(argument):
-        from solar_orch.cli.planfile import read_plan
+    if output is not None:
+        app.orchestrator.draw_timeline(uid, output)
+        return
+    plan, attempts = app.orchestrator.timeline(uid)
+    if format_ == "json":
+        from solar_orch.cli.display import print_json
+        from solar_orch.plan.timeline import as_dict
 
-        return read_plan(argument, variables)
-    try:
-        return app.orchestrator.get(argument).uid
-    except UnknownPlan as error:
-        raise PlanUnreadable(argument, f"there is no such file, and {error}") from error
+        print_json(list(map(as_dict, attempts)))
+        return
+    from solar_orch.cli.gantt import print_timeline
+
+    print_timeline(plan, attempts, time.time())
+    if not attempts:
+        click.echo("nothing of the plan has been started yet", err=True)
 
 
-COMMANDS: tuple[click.Command, ...] = (dg,)
+COMMANDS: tuple[click.Command, ...] = (dg, timeline)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from solar_orch.cli.arguments import App, age, format_option, uid_argument, wait_option
+from solar_orch.cli.completion import complete_task
 from solar_orch.states import PlanStatus
 
 if TYPE_CHECKING:
@@ -48,7 +49,13 @@ def resume(ctx: click.Context, uid: str, wait: float | None) -> None:
 
 @click.command(short_help="Run again what is in ERROR.")
 @uid_argument
-@click.option("-t", "--task", metavar="NAME", help="Only this task, and what hangs below it.")
+@click.option(
+    "-t",
+    "--task",
+    metavar="NAME",
+    shell_complete=complete_task,
+    help="Only this task, and what hangs below it.",
+)
 @_wait_option
 @click.pass_context
 def retry(ctx: click.Context, uid: str, task: str | None, wait: float | None) -> None:
@@ -98,7 +105,13 @@ def stop(app: App, uid: str) -> None:
 
 @click.command(short_help="Stop a plan and kill what is running.")
 @uid_argument
-@click.option("-t", "--task", metavar="NAME", help="Kill only this task; the plan goes on.")
+@click.option(
+    "-t",
+    "--task",
+    metavar="NAME",
+    shell_complete=complete_task,
+    help="Kill only this task; the plan goes on.",
+)
 @click.pass_obj
 def cancel(app: App, uid: str, task: str | None) -> None:
     """Stop a plan and kill its tasks that are running; they end in ERROR.
@@ -120,7 +133,14 @@ def cancel(app: App, uid: str, task: str | None) -> None:
 @click.command(short_help="Let tasks count as done.")
 @uid_argument
 @click.option(
-    "-t", "--task", "tasks", metavar="NAME", multiple=True, required=True, help="The task; may be repeated."
+    "-t",
+    "--task",
+    "tasks",
+    metavar="NAME",
+    shell_complete=complete_task,
+    multiple=True,
+    required=True,
+    help="The task; may be repeated.",
 )
 @click.pass_obj
 def noop(app: App, uid: str, tasks: tuple[str, ...]) -> None:
@@ -139,13 +159,27 @@ def noop(app: App, uid: str, tasks: tuple[str, ...]) -> None:
 @click.command("filter", short_help="Choose which part of a plan is to run.")
 @uid_argument
 @click.option(
-    "--start", metavar="NAME", multiple=True, help="Run all paths from this task on; may be repeated."
+    "--start",
+    metavar="NAME",
+    shell_complete=complete_task,
+    multiple=True,
+    help="Run all paths from this task on; may be repeated.",
 )
 @click.option(
-    "--end", metavar="NAME", multiple=True, help="Run this task and all that it waits for; may be repeated."
+    "--end",
+    metavar="NAME",
+    shell_complete=complete_task,
+    multiple=True,
+    help="Run this task and all that it waits for; may be repeated.",
 )
 @click.option(
-    "-t", "--task", "tasks", metavar="NAME", multiple=True, help="Run this single task; may be repeated."
+    "-t",
+    "--task",
+    "tasks",
+    metavar="NAME",
+    shell_complete=complete_task,
+    multiple=True,
+    help="Run this single task; may be repeated.",
 )
 @click.option(
     "--target",

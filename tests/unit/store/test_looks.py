@@ -71,13 +71,13 @@ def test_output_of_another_process_is_not_touched(
 def test_a_task_that_is_unknown_is_like_others(store: Store, plan: PlanRow):
     with pytest.raises(UnknownTask) as caught:
         store.looks.task(plan, "web1.instal")
-    assert caught.value.close == ["web1.install", "web2.install"]
+    assert caught.value.similar == ["web1.install", "web2.install"]
     assert str(caught.value) == (
-        f"the plan {plan.uid} has no task 'web1.instal'; did you mean web1.install or web2.install?"
+        f"plan {plan.uid} has no task web1.instal; did you mean web1.install or web2.install?"
     )
     with pytest.raises(UnknownTask) as caught:
         store.looks.task(plan, "x")
-    assert caught.value.close == []
+    assert caught.value.similar == []
 
 
 def test_failures_that_are_ignored_fail_no_plan(store: Store, plan: PlanRow):

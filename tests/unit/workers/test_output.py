@@ -149,3 +149,12 @@ def test_lines_begin_with_a_whole_one_if_there_is_one(data: bytes, lines: str) -
     tail = Tail(14)
     tail.write(data)
     assert tail.lines() == lines
+
+
+@pytest.mark.parametrize(
+    ("data", "before"), [(b"a\nMARK\n", b"a\n"), (b"MARK", b""), (b"a\n", b"a\n"), (b"MARKaMARK", b"MARKa")]
+)
+def test_what_stands_before_a_mark(data: bytes, before: bytes) -> None:
+    tail = Tail(10)
+    tail.write(data)
+    assert (tail.before("MARK").bytes(), tail.bytes()) == (before, data)

@@ -391,6 +391,28 @@ def test_a_handler_of_sigterm_may_clean_up_and_what_it_writes_is_kept(
     assert output.text().endswith("50000\ncleaned\n")
 
 
+def test_the_end_of_stdin_in_the_place_of_sigterm(tmp_path: Path) -> None:
+    ended: list[process.Ended] = []
+    # No shell: that would take SIGTERM again.
+    program = "import sys; open('begun', 'w'); print(sys.stdin.read() + 'over'); sys.exit(3)"
+
+    def call() -> None:
+        with contextlib.suppress(KeyError):
+            process.run(
+                [sys.executable, "-c", program],
+                output=BoundedOutput(LIMIT),
+                cwd=str(tmp_path),
+                stdin="given ",
+                stdin_grace=60.0,
+                when_ended=ended.append,
+            )
+
+    greenlet = gevent.spawn(call)
+    eventually((tmp_path / "begun").exists)
+    greenlet.kill(KeyError)
+    assert [(each.code, each.stdout.lines()) for each in ended] == [(3, "given over\n")]
+
+
 def test_a_second_throw_neither_shortens_the_end_nor_takes_its_place(
     tmp_path: Path, pids: Callable[[int], list[int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
