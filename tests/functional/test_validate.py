@@ -179,8 +179,10 @@ def test_variables_are_filled_in_by_run_and_create(site: Site):
 def test_variables_reach_the_process_that_runs_the_plan_where_this_one_is_not_patched(site: Site):
     path = site.write("greeting.yaml", GREETING)
     done = subprocess.run(
-        [sys.executable, "-c", "from solar_orch.cli import orch; orch()", "run", path]
-        + ["--var", "WORD=a=b", "--var", "TIMES=-3", "--format", "json"],
+        [
+            *(sys.executable, "-c", "from solar_orch.cli import orch; orch()"),
+            *("run", path, "--var", "WORD=a=b", "--var", "TIMES=-3", "--format", "json"),
+        ],
         env=site.env,
         capture_output=True,
         text=True,
