@@ -42,7 +42,7 @@ class Examined:
 
 def examine(path: str, variables: Mapping[str, str]) -> Examined:
     """Look a plan file over; ``-`` stands for stdin."""
-    from solar_orch.api.orchestrator import Orchestrator
+    from solar_orch.api.checking import Checking
 
     source = source_of(path)
     try:
@@ -50,7 +50,7 @@ def examine(path: str, variables: Mapping[str, str]) -> Examined:
     except PlanUnreadable as error:
         return Examined(source, [], problem=error.problem)
     with collecting_nothing():
-        found = Orchestrator.validate(text, variables)
+        found = Checking.validate(text, variables)
     return Examined(source, found, lines_of(text) if found else [])
 
 

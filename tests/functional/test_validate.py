@@ -176,6 +176,23 @@ def test_variables_are_filled_in_by_run_and_create(site: Site):
     assert "echo hello 2" in site.orch("show", uid).stdout
 
 
+def test_variables_reach_the_process_that_runs_the_plan_where_this_one_is_not_patched(site: Site):
+    path = site.write("greeting.yaml", GREETING)
+    done = subprocess.run(
+        [
+            *(sys.executable, "-c", "from solar_orch.cli import orch; orch()"),
+            *("run", path, "--var", "WORD=a=b", "--var", "TIMES=-3", "--format", "json"),
+        ],
+        env=site.env,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["tasks"][0]["output"] == "a=b -3\n"
+
+
 def test_a_variable_without_a_value_is_told_where_it_is_used(site: Site):
     path = site.write("greeting.yaml", GREETING)
     for command in ("run", "create", "validate"):

@@ -41,9 +41,9 @@ def validate(
     if schema == bool(plans):
         raise click.UsageError("give either PLAN... or --schema")
     if schema:
-        from solar_orch.api.orchestrator import Orchestrator
+        from solar_orch.api.checking import Checking
 
-        click.echo(Orchestrator.schema(), nl=False)
+        click.echo(Checking.schema(), nl=False)
         return
     from solar_orch.cli import findings
     from solar_orch.cli.display import print_json
