@@ -10,12 +10,13 @@ import contextlib
 import hashlib
 import logging
 import os
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import gevent
-from gevent import socket
 from gevent.lock import BoundedSemaphore
+from gevent.monkey import get_original
 from gevent.subprocess import DEVNULL, Popen, TimeoutExpired
 
 from solar_orch.executors.address import MAX_IPC_PATH, prepare_directory
@@ -62,9 +63,9 @@ class _Master:
                 raise
 
     def is_served(self) -> bool:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-            # Never waits: it is connected at once, refused, or many others are before it.
-            probe.settimeout(0.0)
+        # Never waits: it is connected at once, refused, or many others are before it; the loop is left alone.
+        with get_original("socket", "socket")(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            probe.setblocking(False)
             try:
                 probe.connect(self.path)
             except BlockingIOError:
