@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import re
 import subprocess
@@ -54,6 +55,10 @@ def test_the_help_of_each_command_has_an_example_of_it():
     assert shown == set(COMMANDS)
 
 
+#: For names of files that no earlier example has made.
+_NUMBERS = itertools.count()
+
+
 class Stage:
     """A site in which the examples find what they are about."""
 
@@ -103,8 +108,9 @@ class Stage:
         self.orch("run-once", self.created(), "-w", "60")
 
     def failed(self) -> None:
-        self.orch("run-once", self.created("[ -e mended ]"), "-w", "60", code=1)
-        self.site.open("mended")
+        mended = f"mended-{next(_NUMBERS)}"
+        self.orch("run-once", self.created(f"[ -e {mended} ]"), "-w", "60", code=1)
+        self.site.open(mended)
 
     def running(self, gate: str = "never") -> None:
         """One of its tasks waits for a file."""

@@ -48,7 +48,7 @@ def order(ended: Ended) -> list[str]:
 
 
 def test_each_plan_that_is_there_is_tested():
-    tested = ["diamond", "failure", "hello", "language", "limits", "retries", "rollout"]
+    tested = ["diamond", "failure", "fleet", "hello", "language", "limits", "retries", "rollout"]
     assert sorted(path.name for path in PLANS.iterdir()) == [f"{name}.yaml" for name in tested]
 
 
@@ -102,6 +102,13 @@ def test_retries_leave_nothing_running(site: Site):
     assert set(ended.states.values()) == {"SUCCESS"}
     assert ended.attempts == {"connect": 3, "transfer": 2, "done": 1}
     assert site.others() == []
+
+
+def test_the_fleet(site: Site):
+    ended = run(site, "fleet.yaml")
+    assert (len(ended.states), set(ended.states.values())) == (40, {"SUCCESS"})
+    assert ended["db.migrate"]["output"] == "migrating to release-2.4.0\n"
+    assert ended["summary"]["output"] == "release 2.4.0 is out\n"
 
 
 def test_what_the_language_can_do(site: Site):
