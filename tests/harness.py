@@ -208,7 +208,8 @@ class Site:
         self.env = {
             name: value
             for name, value in os.environ.items()
-            if not name.startswith(("OS_", "XDG_")) and name not in ("COLUMNS", "NO_COLOR", "FORCE_COLOR")
+            if not name.startswith(("OS_", "XDG_"))
+            and name not in ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR")
         }
         self.env |= {"HOME": str(root), "SITE": str(root)}
         self.set(state_dir=self.state, runtime_dir=self.runtime, poll_interval=0.1)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+import tempfile
 import textwrap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -75,3 +77,11 @@ def clean_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for variable in ("XDG_STATE_HOME", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME"):
         monkeypatch.delenv(variable, raising=False)
     return home
+
+
+@pytest.fixture
+def short_dir() -> Iterator[Path]:
+    """A private directory whose name leaves room for that of a socket."""
+    path = Path(tempfile.mkdtemp(prefix="so-"))
+    yield path
+    shutil.rmtree(path, ignore_errors=True)

@@ -15,8 +15,8 @@ from solar_orch.workers.connections import SESSIONS, Connections, control_path
 
 
 @pytest.fixture
-def connections(tmp_path: Path) -> Connections:
-    return Connections(str(tmp_path / "r"))
+def connections(short_dir: Path) -> Connections:
+    return Connections(str(short_dir / "r"))
 
 
 class Masters:
