@@ -95,7 +95,7 @@ _json = json.JSONEncoder(allow_nan=False).encode
 
 def print_report(plan: PlanRow, outcomes: Sequence[Outcome]) -> None:
     """Write the report for people."""
-    from solar_orch.cli.table import print_table, write_line
+    from solar_orch.cli.table import print_table, write_line, write_paragraph
 
     now = time.time()
     write_line(report.headline(plan.uid, plan.name, plan.status))
@@ -106,7 +106,7 @@ def print_report(plan: PlanRow, outcomes: Sequence[Outcome]) -> None:
         below="Error",
         style=_report_style,
     )
-    write_line(report.summary(outcomes))
+    write_paragraph(report.summary(outcomes))
 
 
 def _report_style(column: int, cell: str) -> str:

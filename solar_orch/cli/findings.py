@@ -7,8 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import click
-
+from solar_orch.cli.messages import say
 from solar_orch.cli.planfile import read_text, source_of
 from solar_orch.cli.table import width_of, write_line
 from solar_orch.collector import collecting_nothing
@@ -69,7 +68,7 @@ def summarize(examined: Examined) -> None:
     """Write on stderr how many errors and warnings a file has."""
     counts = Counter({severity: examined.count(severity) for severity in Severity})
     told = [f"{n} {word}{'' if n == 1 else 's'}" for word, n in counts.items() if n]
-    click.echo(f"{examined.source}: {' and '.join(told) or 'nothing wrong'}", err=True)
+    say(f"{examined.source}: {' and '.join(told) or 'nothing wrong'}")
 
 
 def as_list(examined: Sequence[Examined]) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from solar_orch.cli.display import STYLES, members, print_json_stream
+from solar_orch.cli.messages import say
 from solar_orch.cli.table import print_table, write_line
 from solar_orch.plan.report import first_line, seconds, shown
 from solar_orch.states import State
@@ -31,7 +32,7 @@ _PART = 1000
 def print_workers(workers: Sequence[WorkerLook], leases: Sequence[Held]) -> None:
     """Write for people which workers are up, and which scheduler leads which plan."""
     if not workers:
-        click.echo("no worker is up; start one with: solar-worker", err=True)
+        say("no worker is up; start one with: solar-worker")
     else:
         print_table(
             ("Worker", "State", "Host", "Pid", "Since", "Beat", "Load", "Address"),
@@ -121,7 +122,7 @@ def print_events(events: Iterator[EventRow]) -> None:
         )
         first = False
     if first:
-        click.echo("nothing has happened yet", err=True)
+        say("nothing has happened yet")
 
 
 def print_events_json(events: Iterable[EventRow]) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from solar_orch.cli.messages import say
 from solar_orch.cli.table import print_table, write_line
 from solar_orch.config import GROUP
 
@@ -27,14 +28,14 @@ def print_rehearsal(plan: Plan, rehearsal: Rehearsal, conf: cfg.ConfigOpts) -> N
     if rehearsal.waves:
         critical = {task.name for task in rehearsal.critical}
         print_table(
-            ("Wave", "Task", "Type", "Target", "Critical", "Held back by", "If"),
+            ("Wave", "Task", "Type", "Target", "Critical", "Held back by", "Condition"),
             (
                 _cells(number, start, start.task.name in critical)
                 for number, wave in enumerate(rehearsal.waves, 1)
                 for start in wave
             ),
             right=("Wave",),
-            below="If",
+            below="Condition",
         )
         write_line(f"critical path, {_counted(len(rehearsal.critical), 'task')}:")
         for task in rehearsal.critical:
@@ -43,7 +44,7 @@ def print_rehearsal(plan: Plan, rehearsal: Rehearsal, conf: cfg.ConfigOpts) -> N
         write_line("never run, because of what is before them:")
         for task in rehearsal.never:
             write_line(f"  {task.name}")
-    click.echo("nothing was run or written", err=True)
+    say("nothing was run or written")
 
 
 def _cells(number: int, start: Start, critical: bool) -> tuple[str, ...]:
@@ -55,7 +56,7 @@ def _cells(number: int, start: Start, critical: bool) -> tuple[str, ...]:
         task.target or "",
         "*" if critical else "",
         start.held_by or "",
-        task.when or "",
+        f"when {task.when}" if task.when else "",
     )
 
 

@@ -10,9 +10,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import click
-
 from solar_orch.cli.display import report_plan
+from solar_orch.cli.messages import say
 from solar_orch.cli.planfile import plan_or_uid
 from solar_orch.collector import collect_from_now_on
 from solar_orch.errors import ExitCode
@@ -91,7 +90,7 @@ def _run_on(host: Host, app: App, source: Plan | str, format_: str, debug: bool)
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt):  # before it was the host's affair
             app.store.plans.pause(uid)
-        click.echo(_how_to_go_on(uid), err=True)
+        say(_how_to_go_on(uid))
         raise
     code = report_plan(app, uid, format_)
     return code if hosted.over else _unfinished(hosted, app, uid, code)
@@ -109,7 +108,7 @@ def _unfinished(hosted: HostedPlan, app: App, uid: str, code: ExitCode) -> ExitC
     """What to exit with when the host has stopped before the plan was seen to be over."""
     if app.store.plans.get(uid).status in (PlanStatus.FINISHED, PlanStatus.FAILED):
         return code
-    click.echo(_how_to_go_on(uid), err=True)
+    say(_how_to_go_on(uid))
     return ExitCode.INTERRUPTED if hosted.interrupted else ExitCode.FAILURE
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-import click
-
 from solar_orch.cli.display import report_plan
+from solar_orch.cli.messages import say
 from solar_orch.config import GROUP
 from solar_orch.errors import ExitCode
 
@@ -38,7 +37,7 @@ def follow_start(app: App, uid: str, wait: float | None) -> ExitCode:
         return code
     if watch.gone:
         return _no_worker(uid, watch.missing)
-    click.echo(f"{uid} is not over after {wait:g} s; it goes on", err=True)
+    say(f"{uid} is not over after {wait:g} s; it goes on")
     return ExitCode.WAIT_EXPIRED
 
 
@@ -69,5 +68,5 @@ class _Watch:
 
 def _no_worker(uid: str, missing: list[str]) -> ExitCode:
     workers = " and no ".join(f"{name} worker" for name in missing)
-    click.echo(f"no {workers} is up: {uid} starts when one is (solar-worker)", err=True)
+    say(f"no {workers} is up: {uid} starts when one is (solar-worker)")
     return ExitCode.NO_WORKER

@@ -107,6 +107,12 @@ def write_line(text: str) -> None:
     _write([text])
 
 
+def write_paragraph(text: str) -> None:
+    """Write a line to stdout, in a terminal broken between words where it is too narrow."""
+    console = terminal()
+    _write([text] if console is None else _pieces(text, console.width))
+
+
 def _write(lines: Iterable[str]) -> None:
     text = "".join(f"{line}\n" for line in lines)
     encoding = sys.stdout.encoding or "utf-8"

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from solar_orch.cli.messages import say
 from solar_orch.errors import ExitCode, PlanError, SolarError
 
 #: What a shell shows for a program whose reader has gone, as in ``solar-orch list | head -1``.
@@ -25,7 +26,12 @@ class OrchGroup(click.Group):
         try:
             return super().invoke(ctx)
         except SolarError as error:
-            click.echo(message(error, ctx.command_path), err=True)
+            text = message(error, ctx.command_path)
+            # Where a plan is wrong is for editors as well, which take it line by line.
+            if isinstance(error, PlanError):
+                click.echo(text, err=True)
+            else:
+                say(text)
             raise click.exceptions.Exit(error.exit_code) from error
         except KeyboardInterrupt as error:
             click.echo(err=True)

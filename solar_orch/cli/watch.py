@@ -8,9 +8,8 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-import click
-
 from solar_orch.api.follow import ENDS, Ended, Follower
+from solar_orch.cli.messages import say
 from solar_orch.cli.progress import estimate, line
 from solar_orch.cli.table import write_line
 from solar_orch.collector import collect_from_now_on
@@ -67,7 +66,7 @@ def watch_plan(app: App, uid: str, wait: float | None) -> ExitCode:
     write_line(report.headline(plan.uid, plan.name, plan.status))
     write_line(_standing(follower))
     if not over:
-        click.echo(f"the plan is not over after {wait:g} s", err=True)
+        say(f"the plan is not over after {wait:g} s")
         return ExitCode.WAIT_EXPIRED
     return ExitCode.FAILURE if app.orchestrator.has_failed(plan.uid) else ExitCode.OK
 

@@ -8,10 +8,15 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.engine import Connection
 
 from solar_orch.store.database import Database, db_now
 from solar_orch.store.instance import instance
 from solar_orch.store.schema import workers
+
+
+#: Seconds without a beat after which a worker that did not say that it stops is forgotten.
+_FORGOTTEN = 7 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +55,13 @@ class Workers:
                 set_={"beat": workers.c.beat + 1, "beat_at": db_now(), "address": address},
             )
         )
-        self._database.write(lambda connection: connection.execute(statement), "presence", patience=patience)
+        forgotten = sa.delete(workers).where(workers.c.beat_at < db_now() - _FORGOTTEN)
+
+        def work(connection: Connection) -> None:
+            connection.execute(statement)
+            connection.execute(forgotten)
+
+        self._database.write(work, "presence", patience=patience)
 
     def leave(self, name: str) -> None:
         """Say that this process has stopped running the worker."""

@@ -122,7 +122,7 @@ class Worker:
         output, secrets = self.outputs.get(key), self._secrets.get(key)
         if output is None:
             return None
-        return output.text() if secrets is None else secrets.mask(output.text())
+        return output.text() if secrets is None else secrets.mask_output(output)
 
     def ping(self, ctxt: Ctxt) -> None:
         """Control: record at once, in the database, that this worker is alive."""

@@ -104,6 +104,7 @@ class Connections:
     def __init__(self, directory: str) -> None:
         self._directory = os.path.abspath(directory)
         self._masters: dict[str, _Master] = {}
+        self._warned = False
 
     @contextlib.contextmanager
     def shared(self, options: Sequence[str], host: str, connect: Connect) -> Iterator[str | None]:
@@ -118,10 +119,7 @@ class Connections:
         """
         master = self._with_room(options, host)
         if len(os.fsencode(master.path)) + _WHILE_MADE > MAX_IPC_PATH:
-            LOG.warning(
-                "%s is too long a path for connections to be shared; choose a shorter runtime_dir",
-                master.path,
-            )
+            self._warn_of(master.path)
             yield None
             return
         master.users += 1
@@ -130,6 +128,11 @@ class Connections:
             yield master.path
         finally:
             master.users -= 1
+
+    def _warn_of(self, path: str) -> None:
+        if not self._warned:
+            self._warned = True
+            LOG.warning("%s is too long a path for connections to be shared; choose a shorter runtime_dir", path)
 
     def close_when_stopping(self, stopping: Stopping) -> None:
         """Close all when the worker stops; for ``Worker.background``."""

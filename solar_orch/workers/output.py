@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+#: Makes another text of one.
+Edit = Callable[[str], str]
+
 
 class Tail:
     """The last bytes of a stream.
@@ -93,20 +98,29 @@ class BoundedOutput:
         if data:
             self._tail.write(data)
 
-    def text(self) -> str:
+    @property
+    def cut(self) -> bool:
+        """Whether bytes had to be left out."""
+        return self._tail.cut
+
+    def text(self, head: Edit = str, tail: Edit = str) -> str:
         """What is kept, as text.
 
         Where bytes had to be left out, a line ``... N bytes omitted ...``
         says so; no character is cut in two there.  Bytes that are no UTF-8,
         and NUL, are replaced by U+FFFD.
+
+        :param head: what is made of what stands before that line
+        :param tail: what is made of what stands behind it
         """
-        head, tail = bytes(self._head), self._tail.bytes()
-        if not self._tail.cut:
-            return decode(head + tail)
-        head, tail = _without_broken_end(head), _without_broken_start(tail)
-        omitted = self.total - len(head) - len(tail)
-        gap = "" if not head or head.endswith(b"\n") else "\n"
-        return f"{decode(head)}{gap}... {omitted} bytes omitted ...\n{decode(tail)}"
+        first, last = bytes(self._head), self._tail.bytes()
+        if not self.cut:
+            return decode(first + last)
+        first, last = _without_broken_end(first), _without_broken_start(last)
+        omitted = self.total - len(first) - len(last)
+        before = head(decode(first))
+        gap = "" if not before or before.endswith("\n") else "\n"
+        return f"{before}{gap}... {omitted} bytes omitted ...\n{tail(decode(last))}"
 
 
 def decode(data: bytes) -> str:

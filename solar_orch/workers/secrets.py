@@ -11,6 +11,7 @@ from solar_orch.plan import templates
 from solar_orch.plan.templates import Reference, Secret, TemplateError
 from solar_orch.workers.calls import Ctxt
 from solar_orch.workers.inputs import filled
+from solar_orch.workers.output import BoundedOutput
 
 #: What stands in the place of a secret.
 MASK = "***"
@@ -54,16 +55,24 @@ class Secrets:
             text = text.replace(value, MASK)
         return text
 
-    def without_begun(self, text: str) -> str:
-        """The text without what may be the first part of one, at the end of what is still being written."""
-        begun = (
-            length
-            for value in self._values
-            for length in range(1, min(len(value), len(text) + 1))
-            if text.endswith(value[:length])
+    def mask_output(self, output: BoundedOutput) -> str:
+        """What is kept of an output without them, and without their parts where it was cut."""
+        if not output.cut:
+            return self.mask(output.text())
+        return output.text(
+            lambda head: self.without_begun(self.mask(head)),
+            lambda tail: self._without_ended(self.mask(tail)),
         )
-        longest = max(begun, default=0)
-        return text[:-longest] if longest else text
+
+    def without_begun(self, text: str) -> str:
+        """The text without what may be the first part of one, at its end."""
+        kept = (text.removesuffix(value[:end]) for value in self._values for end in range(1, len(value)))
+        return min(kept, key=len, default=text)
+
+    def _without_ended(self, text: str) -> str:
+        """The text without what may be the last part of one, at its beginning."""
+        kept = (text.removeprefix(value[begin:]) for value in self._values for begin in range(1, len(value)))
+        return min(kept, key=len, default=text)
 
     def mask_result(self, result: Any) -> Any:
         """A JSON value without them; what is none is left as it is."""

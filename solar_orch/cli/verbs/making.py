@@ -8,6 +8,7 @@ import click
 
 from solar_orch.cli.arguments import App, format_option, uid_argument, variables_option, wait_option
 from solar_orch.cli.completion import complete_plan, complete_plan_file
+from solar_orch.cli.messages import say
 from solar_orch.errors import ExitCode
 from solar_orch.states import PlanStatus
 
@@ -113,7 +114,7 @@ def report(ctx: click.Context, uid: str, wait: float | None, watch: bool, format
         over = app.orchestrator.wait(plan.uid, wait)
     code = report_plan(app, plan.uid, format_)
     if not over:
-        click.echo(f"the plan is not over after {wait:g} s", err=True)
+        say(f"the plan is not over after {wait:g} s")
         ctx.exit(ExitCode.WAIT_EXPIRED)
     ctx.exit(code)
 
@@ -163,9 +164,9 @@ def list_(app: App, statuses: tuple[str, ...], format_: str) -> None:
     elif plans:
         display.print_plans(plans)
     elif statuses:
-        click.echo(f"there is no plan that is {' or '.join(statuses)}", err=True)
+        say(f"there is no plan that is {' or '.join(statuses)}")
     else:
-        click.echo("there is no plan yet; make one with: solar-orch create PLAN", err=True)
+        say("there is no plan yet; make one with: solar-orch create PLAN")
 
 
 COMMANDS: tuple[click.Command, ...] = (run, create, run_once, report, show, list_)

@@ -9,6 +9,7 @@ import click
 
 from solar_orch.cli.arguments import App, format_option, uid_argument, variables_option
 from solar_orch.cli.completion import complete_plan
+from solar_orch.cli.messages import say
 
 
 @click.command(short_help="Draw the graph of a plan.")
@@ -72,7 +73,7 @@ def timeline(app: App, uid: str, output: str | None, format_: str) -> None:
 
     print_timeline(plan, attempts, time.time())
     if not attempts:
-        click.echo("nothing of the plan has been started yet", err=True)
+        say("nothing of the plan has been started yet")
 
 
 COMMANDS: tuple[click.Command, ...] = (dg, timeline)

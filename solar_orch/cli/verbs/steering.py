@@ -9,6 +9,7 @@ import click
 
 from solar_orch.cli.arguments import App, age, format_option, uid_argument, wait_option
 from solar_orch.cli.completion import complete_task
+from solar_orch.cli.messages import say
 from solar_orch.states import PlanStatus
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ def cancel(app: App, uid: str, task: str | None) -> None:
     if task is None:
         _say(cancelled, "SKIPPED now")
     for killed in cancelled.to_kill:
-        click.echo(f"{cancelled.uid}: {killed.name} is being killed", err=True)
+        say(f"{cancelled.uid}: {killed.name} is being killed")
 
 
 @click.command(short_help="Let tasks count as done.")
@@ -222,7 +223,7 @@ def filter_(
     elif filtered.skipped:
         click.echo("\n".join(filtered.skipped))
     skipped = _number(len(filtered.skipped), "would be" if dry_run else None)
-    click.echo(f"{filtered.uid}: {skipped} SKIPPED, {len(filtered.runs)} will run", err=True)
+    say(f"{filtered.uid}: {skipped} SKIPPED, {len(filtered.runs)} will run")
 
 
 @click.command(short_help="Delete a plan.")
@@ -243,7 +244,7 @@ def delete(app: App, uid: str, yes: bool) -> None:
     if not yes and sys.stdin.isatty():
         click.confirm(f"Delete the plan {uid}?", abort=True, err=True)
     app.orchestrator.delete(uid)
-    click.echo(f"{uid} is deleted", err=True)
+    say(f"{uid} is deleted")
 
 
 @click.command(short_help="Delete old plans.")
@@ -291,7 +292,7 @@ def _go(ctx: click.Context, steered: Steered, wait: float | None) -> None:
 
 
 def _say(steered: Steered, what: str) -> None:
-    click.echo(f"{steered.uid}: {_number(steered.changed)} {what}", err=True)
+    say(f"{steered.uid}: {_number(steered.changed)} {what}")
 
 
 def _number(tasks: int, verb: str | None = None) -> str:

@@ -9,6 +9,7 @@ import click
 
 from solar_orch.cli.arguments import App, format_option, task_argument, uid_argument
 from solar_orch.cli.completion import complete_task
+from solar_orch.cli.messages import say
 
 
 @click.command(short_help="Print which workers are up, and who leads which plan.")
@@ -76,7 +77,7 @@ def output(app: App, uid: str, task: str, follow: bool) -> None:
     from solar_orch.cli.listings import print_output
 
     def note(text: str) -> None:
-        click.echo(text, err=True)
+        say(text)
 
     if follow:
         print_output(app.orchestrator.follow_output(uid, task, note=note))
@@ -184,7 +185,7 @@ def _print_items(items: list[dict[str, Any]], format_: str, none: str) -> None:
     elif items:
         listings.print_items(items)
     else:
-        click.echo(none, err=True)
+        say(none)
 
 
 COMMANDS: tuple[click.Command, ...] = (workers, events, output, log)
