@@ -15,7 +15,7 @@ from solar_orch.cli.table import write_line
 from solar_orch.collector import collect_from_now_on
 from solar_orch.errors import ExitCode
 from solar_orch.plan import report
-from solar_orch.states import State
+from solar_orch.states import PlanStatus, State
 
 if TYPE_CHECKING:
     from solar_orch.cli.arguments import App
@@ -53,6 +53,8 @@ def watch_plan(app: App, uid: str, wait: float | None) -> ExitCode:
     follower = app.orchestrator.follow(uid, told=watch.tells)
     # As `report -w` has it: of a plan that was never told to run there may be nothing to wait for.
     over = app.orchestrator.is_over(follower.plan.uid)
+    if follower.plan.status is PlanStatus.PENDING and not over:
+        say(f"{follower.plan.uid} has not been told to run yet: solar-orch run-once {follower.plan.uid}")
     with watch:
         while True:
             watch.show(follower, follower.look())

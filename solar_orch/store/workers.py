@@ -14,7 +14,6 @@ from solar_orch.store.database import Database, db_now
 from solar_orch.store.instance import instance
 from solar_orch.store.schema import workers
 
-
 #: Seconds without a beat after which a worker that did not say that it stops is forgotten.
 _FORGOTTEN = 7 * 86_400.0
 

@@ -132,7 +132,7 @@ class Connections:
     def _warn_of(self, path: str) -> None:
         if not self._warned:
             self._warned = True
-            LOG.warning("%s is too long a path for connections to be shared; choose a shorter runtime_dir", path)
+            LOG.warning("%s is too long a path for shared connections; choose a shorter runtime_dir", path)
 
     def close_when_stopping(self, stopping: Stopping) -> None:
         """Close all when the worker stops; for ``Worker.background``."""
