@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 import textwrap
 from collections.abc import Iterable
 from pathlib import Path
 
-from harness import Ended, Site
+from harness import PATIENCE, Ended, Site, plan, task
 
 ROOT = Path(__file__).parents[2]
 PLANS = ROOT / "docs" / "examples" / "plans"
@@ -128,6 +130,19 @@ def test_what_the_language_can_do(site: Site):
     assert lower.returncode == 1
     assert last(site).states["mirrors"] == "ERROR"
     assert "s3cret" not in done.stdout + lower.stdout
+
+
+def test_a_program_that_gives_a_second_chance(site: Site):
+    site.worker()
+    once = ["[ -e tried ] || { touch tried; exit 1; }"]
+    tasks = [task("unlucky", "cmd", *once, kwargs={"cwd": str(site.root)}), task("next", after=["unlucky"])]
+    program = ROOT / "docs" / "examples" / "steering.py"
+    done = subprocess.run(
+        [sys.executable, program, site.write("plan.json", plan(*tasks))],
+        env=site.env, cwd=site.root, capture_output=True, text=True, timeout=PATIENCE, check=False,
+    )  # fmt: skip
+    assert (done.stdout, done.stderr) == ("unlucky SUCCESS\nnext SUCCESS\n", "")
+    assert last(site).attempts == {"unlucky": 2, "next": 1}
 
 
 def test_a_failure_and_how_it_is_repeated(site: Site):
