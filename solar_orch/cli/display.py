@@ -41,7 +41,7 @@ def report_plan(app: App, uid: str, format_: str = "text") -> ExitCode:
     """
     as_json = format_ == "json"
     with collecting_nothing():
-        plan, outcomes = app.store.plans.outcomes(uid, output=as_json)
+        plan, outcomes = app.orchestrator.report(uid, output=as_json)
         if as_json:
             head = report.head(plan.uid, plan.name, plan.status, outcomes)
             _write(members(head, tasks=list(map(report.task_as_json, outcomes))))

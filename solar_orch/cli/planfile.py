@@ -42,7 +42,7 @@ def plan_or_uid(app: App, argument: str, variables: Mapping[str, str]) -> Plan |
     if argument == "-" or os.path.lexists(argument):
         return read_plan(argument, variables)
     try:
-        uid = app.store.plans.get(argument).uid
+        uid = app.orchestrator.get(argument).uid
     except UnknownPlan as error:
         raise PlanUnreadable(argument, f"there is no such file, and {error}") from error
     if variables:
