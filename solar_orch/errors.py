@@ -183,11 +183,13 @@ class CommandFailed(TaskError):
 
     :param code: exit code; negative for the number of the signal
     :param stderr_tail: the last lines that it wrote to stderr
+    :param is_cut: whether that begins in the midst of a line
     """
 
-    def __init__(self, code: int, stderr_tail: str) -> None:
+    def __init__(self, code: int, stderr_tail: str, *, is_cut: bool = False) -> None:
         self.code = code
         self.stderr_tail = stderr_tail
+        self.is_cut = is_cut
         how = f"exit code {code}" if code >= 0 else f"ended by signal {-code}"
         super().__init__(f"{how}: {stderr_tail.strip()}" if stderr_tail.strip() else how)
 

@@ -346,6 +346,7 @@ _FIELDS: dict[str, tuple[type, ...]] = {
     "task_id": (str,),
     "task_name": (str,),
     "plan_uid": (str,),
+    "plan_id": (int,),
     "attempt": (int,),
     "timeout": (int, float, type(None)),
     "env": (dict,),

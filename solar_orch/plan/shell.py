@@ -11,7 +11,7 @@ import shlex
 _MEND = "hand it over by kwargs: {env: {NAME: ...}} and use $NAME there"
 
 #: What a shell expands within double quotes, and of which the end is plain to see.
-_SIMPLE = re.compile(r"\$\([^()'\"`\\#]*\)|\$\{\w+\}", re.ASCII)
+_SIMPLE = re.compile(r"\$\([^()'\"`\\#<]*\)|\$\{\w+\}", re.ASCII)
 #: It has parentheses that are not in pairs.
 _CASE = re.compile(r"\bcase\b")
 
@@ -62,6 +62,9 @@ class _Scan:
             raise Unquotable(f"behind {char}")
         if char == "\\":
             self._at += 2
+            if self._text.startswith("#", self._at):
+                # Whether that begins a comment depends on what was escaped.
+                raise Unquotable("behind a backslash, a character and #")
             return
         if char == "`":
             self._pass_over("`", "in backticks")

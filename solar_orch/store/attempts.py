@@ -58,6 +58,8 @@ class _Wish(NamedTuple):
 
     plan_id: int
     epoch: int
+    #: That of the plan as the leader knows it; None for any.
+    revision: int | None
     #: Position and state of each task.
     tasks: list[tuple[int, State]]
 
@@ -68,7 +70,10 @@ def _sent(attempt: str) -> str:
         tasks.timeout, tasks.target, tasks.templates"""
 
 
-_IS_LED = "SELECT 1 FROM plans WHERE id = ? AND lease_owner = ? AND lease_epoch = ? AND wanted"
+_IS_LED = """
+    SELECT 1 FROM plans
+    WHERE id = ? AND lease_owner = ? AND lease_epoch = ? AND wanted AND revision = coalesce(?, revision)
+"""
 _DISPATCHABLE_OF = f"""
     SELECT json_group_array(json_array(
         item.value ->> 0, tasks.id, tasks.status, {_sent("tasks.attempt + 1")}))
@@ -89,7 +94,7 @@ def _start_all(connection: Connection, wishes: Sequence[_Wish]) -> list[list[Dis
     wanted = [
         (number, wish.plan_id, position, state)
         for number, wish in enumerate(wishes)
-        if raw.value(connection, _IS_LED, (wish.plan_id, instance(), wish.epoch))
+        if raw.value(connection, _IS_LED, (wish.plan_id, instance(), wish.epoch, wish.revision))
         for position, state in wish.tasks
     ]
     made: list[list[Dispatch]] = [[] for _ in wishes]
@@ -147,14 +152,18 @@ class Attempts:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def dispatch(self, plan_id: int, epoch: int, positions: Mapping[int, State]) -> list[Dispatch]:
+    def dispatch(
+        self, plan_id: int, epoch: int, positions: Mapping[int, State], *, revision: int | None = None
+    ) -> list[Dispatch]:
         """Record a new attempt of each of these tasks, as the plan's leader.
 
         :param positions: position of the task to the state it is believed to be in; their order is that
             of the attempts
-        :return: the attempts that were made; none of them if the lease was lost or the plan is not wanted
+        :param revision: that of the plan for which this was decided; None for any
+        :return: the attempts that were made; none of them if the lease was lost, the plan is not wanted, or
+            was steered meanwhile: what a task waits for may then not be done any more
         """
-        wish = _Wish(plan_id, epoch, [(position, state) for position, state in positions.items()])
+        wish = _Wish(plan_id, epoch, revision, [(position, state) for position, state in positions.items()])
         return self._database.write_many(_start_all, wish, "dispatch")
 
     def unclaimed(self, plan_id: int, attempts: Mapping[int, int]) -> list[Dispatch]:
@@ -265,12 +274,20 @@ class Attempts:
 
         return self._database.write(work, "kill")
 
-    def pass_over(self, plan_id: int, epoch: int, positions: Mapping[int, State]) -> set[int]:
+    def pass_over(
+        self, plan_id: int, epoch: int, positions: Mapping[int, State], *, revision: int | None = None
+    ) -> set[int]:
         """As the plan's leader: make NOOP of tasks whose condition does not hold.
 
         :param positions: position of the task to the state it is believed to be in
+        :param revision: as of :meth:`dispatch`
         :return: the positions of those that were still so
         """
+        unchanged = sa.exists().where(
+            plans.c.id == plan_id,
+            plans.c.wanted,
+            plans.c.revision == (plans.c.revision if revision is None else revision),
+        )
 
         def work(connection: Connection) -> set[int]:
             return {
@@ -283,6 +300,7 @@ class Attempts:
                     tasks.c.plan_id == plan_id,
                     tasks.c.position.in_([place for place, state in positions.items() if state == old]),
                     _led(plan_id, epoch),
+                    unchanged,
                     message="its condition does not hold",
                 )
             }

@@ -67,12 +67,13 @@ class Claims:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def claim(self, plan_uid: str, name: str, attempt: int) -> Claim | None:
+    def claim(self, plan_uid: str, name: str, attempt: int, plan_id: int | None = None) -> Claim | None:
         """Take an attempt for this process, once, and only if its plan still wants it.
 
+        :param plan_id: of the plan, of which there may be another one with that uid by now; None for any
         :return: None when it was claimed before, is not the current one, or is not wanted
         """
-        return self._database.write_many(_claim_all, (plan_uid, name, attempt), "claim")
+        return self._database.write_many(_claim_all, (plan_uid, name, attempt, plan_id), "claim")
 
     def settle(
         self,
@@ -198,6 +199,7 @@ _CLAIMABLE = f"""
     CROSS JOIN plans ON plans.uid = item.value ->> 0 AND plans.wanted
     CROSS JOIN tasks ON tasks.plan_id = plans.id AND tasks.name = item.value ->> 1
     WHERE tasks.attempt = item.value ->> 2 AND tasks.status = '{State.INPROGRESS}' AND tasks.worker IS NULL
+    AND plans.id = coalesce(item.value ->> 3, plans.id)
 """
 _CLAIM = f"""
     UPDATE tasks SET worker = ?, beat = 1, start_time = {NOW}
@@ -205,8 +207,10 @@ _CLAIM = f"""
 """
 
 
-def _claim_all(connection: Connection, attempts: Sequence[tuple[str, str, int]]) -> list[Claim | None]:
-    """Take those of these attempts (uid of the plan, name of the task, number) that are to be had."""
+def _claim_all(
+    connection: Connection, attempts: Sequence[tuple[str, str, int, int | None]]
+) -> list[Claim | None]:
+    """Take those of these attempts (uid of the plan, name of the task, number, id of the plan) to be had."""
     found: dict[int, tuple[int, Claim]] = {}
     for key, id_, plan_id, position, attempt, retry, failures, lost in raw.rows(
         connection, _CLAIMABLE, (raw.array(attempts),)

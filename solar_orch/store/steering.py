@@ -76,11 +76,12 @@ class Steering:
             if plan.row.status is PlanStatus.PENDING:
                 raise WrongState(plan.uid, "has not been run yet", plan.advice("run-once", "start it"))
             changed = plan.anew({State.SKIPPED})
-            waits = plan.row.status is PlanStatus.STOPPED and plan.names_in(DISPATCHABLE)
+            failed = plan.names_in({State.ERROR})
+            stopped = plan.row.status is PlanStatus.STOPPED
+            # What failed may have been made NOOP since.
+            waits = (stopped or not failed) and plan.names_in(DISPATCHABLE)
             if not changed and not waits:
-                remedy = (
-                    plan.advice("retry", "run again what has failed") if plan.names_in({State.ERROR}) else ""
-                )
+                remedy = plan.advice("retry", "run again what has failed") if failed else ""
                 raise WrongState(plan.uid, f"is {plan.row.status}, and none of its tasks is SKIPPED", remedy)
             return plan.wanted(changed)
 

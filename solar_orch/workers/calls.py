@@ -22,6 +22,8 @@ class Ctxt(TypedDict, total=False):
     task_id: str
     task_name: str
     plan_uid: str
+    #: That of the plan in the database: another one may have had its uid before, and been deleted.
+    plan_id: NotRequired[int]
     #: Counts a task's dispatches, from 1.
     attempt: int
     #: Seconds that the task may run, or None.

@@ -131,7 +131,8 @@ def result_of(ended: Ended, parse: str | None, ctxt: Ctxt) -> Any:
     :raises TaskError: if stdout is to be JSON, and is not
     """
     if ended.code != 0:
-        raise CommandFailed(ended.code, ended.stderr.lines())
+        said = ended.stderr.lines()
+        raise CommandFailed(ended.code, said, is_cut=ended.stderr.cut and "\n" not in said.strip())
     if parse is not None:
         return _parsed(ended.stdout)
     result = ended.stdout.last_line()

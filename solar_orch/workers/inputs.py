@@ -32,7 +32,13 @@ class Inputs:
             self._common["env"] = dict(env)
         if cwd is not None:
             self._common["cwd"] = cwd
-        self._common_secrets = _secrets(self._common)
+        #: What is wrong with what all commands are given; none of them can be given anything then.
+        self._mistake: TemplateError | None = None
+        self._common_secrets: set[str] = set()
+        try:
+            self._common_secrets = _secrets(self._common)
+        except TemplateError as error:
+            self._mistake = error
 
     # -- conditions ------------------------------------------------------------
 
@@ -65,13 +71,21 @@ class Inputs:
         """
         if not self._common and not any(attempt.templates for attempt in attempts):
             return [(attempt, {}) for attempt in attempts]
-        results = self._results_for(
-            reference
-            for attempt in attempts
-            if attempt.templates
-            for reference in templates.references([attempt.args, attempt.kwargs])
-        )
-        return [self._given(attempt, results) for attempt in attempts]
+        if self._mistake is not None:
+            return [self._mistake] * len(attempts)
+        references: list[Reference] = []
+        mistakes: dict[int, TemplateError] = {}
+        for place, attempt in enumerate(attempts):
+            try:
+                references += templates.references(
+                    [attempt.args, attempt.kwargs] if attempt.templates else []
+                )
+            except TemplateError as error:
+                mistakes[place] = error
+        results = self._results_for(references)
+        return [
+            mistakes.get(place) or self._given(attempt, results) for place, attempt in enumerate(attempts)
+        ]
 
     def _given(self, attempt: Attempt, results: Mapping[str, Any]) -> tuple[Attempt, Ctxt] | TemplateError:
         secrets = set(self._common_secrets)
@@ -89,6 +103,8 @@ class Inputs:
             extra: Ctxt = templates.fill(self._common, lookup, last=last)
         except TemplateError as error:
             return error
+        except RecursionError:
+            return TemplateError("", "a result is nested too deeply")
         if secrets:
             extra["secrets"] = sorted(secrets)
         return attempt, extra

@@ -166,7 +166,7 @@ class Leader:
         untrue = {p: state for p, state in positions.items() if verdicts.get(p) is False}
         passed_over = self._pass_over(untrue) if untrue else set()
         to_run = {p: state for p, state in positions.items() if p not in untrue}
-        made = self._store.attempts.dispatch(self.plan_id, self.epoch, to_run) if to_run else []
+        made = self._make(to_run) if to_run else []
         for attempt in made:
             self._take(machine, attempt.position, attempt.attempt, State.INPROGRESS, now)
         undecided = {p: why for p, why in verdicts.items() if isinstance(why, str)}
@@ -178,6 +178,9 @@ class Leader:
             machine.refused(position)
         return bool(passed_over or undecided)
 
+    def _make(self, positions: dict[int, State]) -> list[Attempt]:
+        return self._store.attempts.dispatch(self.plan_id, self.epoch, positions, revision=self.revision)
+
     def _judge(self, positions: dict[int, State]) -> dict[int, bool | str]:
         """Of those that have a condition whether it holds, or why that cannot be said."""
         # Of one that is tried again it did hold.
@@ -185,7 +188,9 @@ class Leader:
         return self._inputs.judge(asked) if asked and self._inputs is not None else {}
 
     def _pass_over(self, positions: dict[int, State]) -> set[int]:
-        passed_over = self._store.attempts.pass_over(self.plan_id, self.epoch, positions)
+        passed_over = self._store.attempts.pass_over(
+            self.plan_id, self.epoch, positions, revision=self.revision
+        )
         for position in passed_over:
             LOG.info("%s: its condition does not hold", task_id(self.uid, self._names[position]))
         return passed_over
@@ -200,7 +205,23 @@ class Leader:
             LOG.info("%s: attempt %s has not been claimed; sending it again",
                      task_id(self.uid, attempt.name), attempt.attempt)  # fmt: skip
             machine.check_again(attempt.position, attempt.attempt, now)
-        self._send_all(attempts)
+        self._send_all(self._decided(attempts))
+
+    def _decided(self, attempts: Sequence[Attempt]) -> list[Attempt]:
+        """Those of which it can be said whether they are to run; the others end.
+
+        Who made them may have died before it ended those.
+        """
+        asked = [attempt.position for attempt in attempts if attempt.position in self._conditional]
+        verdicts = self._inputs.judge(asked) if asked and self._inputs is not None else {}
+        decided = []
+        for attempt in attempts:
+            verdict = verdicts.get(attempt.position)
+            if isinstance(verdict, str):
+                self._refuse(attempt, verdict)
+            else:
+                decided.append(attempt)
+        return decided
 
     def _expire(self, decision: Expire) -> None:
         name = self._names[decision.position]
@@ -245,6 +266,7 @@ class Leader:
             "task_id": task_id(self.uid, attempt.name),
             "task_name": attempt.name,
             "plan_uid": self.uid,
+            "plan_id": self.plan_id,
             "attempt": attempt.attempt,
             "timelimit": attempt.timelimit,
             "timeout": attempt.timeout,

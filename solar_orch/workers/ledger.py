@@ -82,7 +82,7 @@ class AttemptLedger:
             raise Rejected("an earlier claim of it is in doubt")
         begun = time.monotonic()
         try:
-            claim = self._claims.claim(*attempt)
+            claim = self._claims.claim(*attempt, plan_id=ctxt.get("plan_id"))
         except DatabaseUnavailable as error:
             # A doubled call may hold it by now.
             if error.in_doubt and attempt not in self._held:

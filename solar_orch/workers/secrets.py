@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from solar_orch.errors import TaskError, Unrunnable, describe
+from solar_orch.errors import CommandFailed, TaskError, Unrunnable, describe
 from solar_orch.plan import templates
 from solar_orch.plan.templates import Reference, Secret, TemplateError
 from solar_orch.workers.calls import Ctxt
@@ -15,6 +15,9 @@ from solar_orch.workers.output import BoundedOutput
 
 #: What stands in the place of a secret.
 MASK = "***"
+
+#: Characters of a line that is masked also where it stands without the others of its secret.
+_SHORTEST_LINE = 4
 
 
 class Secrets:
@@ -25,9 +28,9 @@ class Secrets:
 
     def __init__(self, ctxt: Ctxt) -> None:
         self._names = [str(name) for name in ctxt.get("secrets", ())]
-        values = {os.environ.get(name, "") for name in self._names} - {""}
+        shown = {part for name in self._names for part in _shown_as(os.environ.get(name, ""))}
         #: The longest first, since one may be part of another.
-        self._values = sorted(values, key=len, reverse=True)
+        self._values = sorted(shown, key=len, reverse=True)
 
     def fill(
         self, type_: str, ctxt: Ctxt, args: Sequence[Any], kwargs: Mapping[str, Any]
@@ -88,9 +91,11 @@ class Secrets:
 
     def mask_error(self, error: Exception) -> Exception:
         """The error itself, or one that says the same without them."""
-        text = describe(error)
-        masked = self.mask(text)
-        return error if masked == text else _Masked(masked, getattr(error, "retriable", True))
+        said: Exception = error
+        if isinstance(error, CommandFailed) and error.is_cut:
+            said = CommandFailed(error.code, self._without_ended(self.mask(error.stderr_tail)))
+        masked = self.mask(describe(said))
+        return error if masked == describe(error) else _Masked(masked, getattr(error, "retriable", True))
 
 
 class _Masked(TaskError):  # noqa: N818 - stands for another
@@ -99,6 +104,12 @@ class _Masked(TaskError):  # noqa: N818 - stands for another
     def __init__(self, text: str, retriable: bool) -> None:
         self.retriable = retriable
         super().__init__(text)
+
+
+def _shown_as(value: str) -> set[str]:
+    """The texts by which a secret may be shown: all of it, its lines, and as Python writes it."""
+    lines = {line for line in value.splitlines() if len(line) >= _SHORTEST_LINE}
+    return {value, value.strip(), repr(value)[1:-1], *lines} - {""}
 
 
 def _value(reference: Reference) -> str:

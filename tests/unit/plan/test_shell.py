@@ -81,6 +81,10 @@ def test_a_value_is_itself_wherever_it_may_stand(value: str, context: tuple[str,
         'echo "$',
         "echo \\\\$",
         "echo $'",
+        'echo "$(cat <<EOF\n1) it"s\nEOF\n)" "',
+        "echo a\\ #b'c\nx ",
+        "echo a\\;#b'c\nx ",
+        "echo a\\\n#b'c\nx ",
     ],
 )
 def test_places_where_nothing_is_safe_are_refused(before: str):

@@ -72,6 +72,29 @@ def test_a_wrong_attempt_or_an_unwanted_plan_is_not_claimed(store, plan):
     assert status(store, plan) == State.PENDING
 
 
+def test_what_was_decided_before_the_plan_was_steered_is_not_done(store, plan):
+    row, epoch = plan
+    store.plans.want(row.uid)
+    wish = {0: State.PENDING}
+    assert store.attempts.dispatch(row.id, epoch, wish, revision=row.revision) == []
+    assert store.attempts.pass_over(row.id, epoch, wish, revision=row.revision) == set()
+    now = store.plans.get(row.uid).revision
+    assert store.attempts.pass_over(row.id, epoch, {1: State.PENDING}, revision=now) == {1}
+    assert len(store.attempts.dispatch(row.id, epoch, wish, revision=now)) == 1
+
+
+def test_nothing_is_passed_over_in_a_plan_that_is_not_wanted(store, plan):
+    store.plans.pause(plan[0].uid)
+    assert store.attempts.pass_over(*lead(plan), {0: State.PENDING}) == set()
+
+
+def test_a_message_of_a_plan_that_had_the_same_uid_claims_nothing(store, plan):
+    dispatch(store, plan)
+    uid, id_ = plan[0].uid, plan[0].id
+    assert store.claims.claim(uid, "a", 1, id_ + 1) is None
+    assert store.claims.claim(uid, "a", 1, id_) is not None
+
+
 def test_who_lost_the_lease_dispatches_nothing(store, plan, acting_as):
     acting_as("two")
     (lease,) = store.leases.open()

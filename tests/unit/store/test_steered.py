@@ -218,6 +218,14 @@ def test_resume_of_a_plan_that_was_paused_has_nothing_to_change(store):
     assert standing(store) == ("SPPPP", PlanStatus.RUNNING, True)
 
 
+def test_resume_goes_on_below_what_failed_and_counts_as_done_now(store):
+    make(store)
+    end(store, "p:1", PlanStatus.FAILED, "a")
+    store.steering.noop("p:1", ["a"])
+    assert store.steering.resume("p:1").changed == 0
+    assert standing(store) == ("NPPPP", PlanStatus.RUNNING, True)
+
+
 def test_resume_is_refused_where_there_is_nothing_to_go_on_with(store, refused):
     make(store, "K")
     refused(lambda: store.steering.resume("p:1"), "has not been run yet; start it: solar-orch run-once p:1$")

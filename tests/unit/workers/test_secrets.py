@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from solar_orch.errors import CommandFailed
 from solar_orch.workers.output import BoundedOutput
 from solar_orch.workers.secrets import Secrets
 
@@ -47,3 +48,25 @@ def test_an_output_that_was_not_cut_is_masked_only(secrets: Secrets):
     output = BoundedOutput(100)
     output.write(b"d, abcabd, and abc")
     assert secrets.mask_output(output) == "d, ***, and abc"
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("hunter2\n", "hunter2"),
+        ("-----BEGIN\nAAAA1111\nBBBB2222\n", "BBBB2222"),
+        ('a"b\\c\n', repr(['a"b\\c\n'])[2:-2]),
+    ],
+)
+def test_one_is_masked_also_where_it_is_shown_otherwise(
+    monkeypatch: pytest.MonkeyPatch, value: str, said: str
+):
+    monkeypatch.setenv("TOKEN", value)
+    assert Secrets({"secrets": ["TOKEN"]}).mask(f"it is {said}.") == "it is ***."
+
+
+def test_an_error_that_was_cut_within_one_does_not_show_the_rest(secrets: Secrets):
+    masked = secrets.mask_error(CommandFailed(3, "abd and more", is_cut=True))
+    assert str(masked) == "exit code 3: and more"
+    whole = CommandFailed(3, "abd and more")
+    assert secrets.mask_error(whole) is whole
