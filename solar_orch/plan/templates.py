@@ -36,6 +36,10 @@ _STEP = re.compile(r"""\.([A-Za-z_]\w*)|\[(\d+)\]|\['([^']*)'\]|\["([^"]*)"\]"""
 _FORMS = "${NAME}, ${tasks.NAME.result}, ${tasks['NAME'].result} or ${env.NAME}"
 
 
+#: Stands for a value in what is told to be before another one.
+_ANY_WORD = "x"
+
+
 class TemplateError(ValueError):
     """A text that is no template.
 
@@ -230,11 +234,13 @@ def _fill_text(text: str, lookup: Lookup, last: bool, insert: Insert) -> Any:
         if isinstance(piece, str):
             literal += piece
             before += piece
-        elif (value := lookup(piece)) is not KEEP:
+            continue
+        if (value := lookup(piece)) is not KEEP:
             literal += insert(value, before)
         else:
             filled += (literal if last else _escaped_before_reference(literal)) + piece.text
             literal = ""
+        before += _ANY_WORD
     return filled + (literal if last else escaped(literal))
 
 

@@ -97,3 +97,10 @@ def test_filled_in_two_steps_is_filled_at_once(parts: list[str], first: str, sec
     at_once = filled(text, {"${A}": first, "${B}": second})
     half = filled(text, {"${A}": first}, last=False)
     assert filled(half, {"${B}": second}) == at_once
+
+
+def test_a_value_before_another_one_is_a_part_of_its_word():
+    filling = templates.fill(
+        "echo ${A}#${B}", lambda reference: "it's", last=True, insert=templates.inserted_in_shell
+    )
+    assert filling == "echo 'it'\"'\"'s'#'it'\"'\"'s'"
