@@ -12,6 +12,7 @@ from solar_orch.config import GROUP
 from solar_orch.errors import AddressError
 from solar_orch.executors.address import is_locked
 from solar_orch.extensions import address_of
+from solar_orch.store.instance import is_known_dead
 
 if TYPE_CHECKING:
     from oslo_config import cfg
@@ -33,14 +34,15 @@ def missing_workers(conf: cfg.ConfigOpts, store: Store) -> list[str]:
     """The names of the needed workers of which none is up.
 
     A worker is up when it holds its address lock on this host, or when its
-    beat is younger than a lease by the database's clock.  Blocks on the database.
+    beat is younger than a lease by the database's clock and its process is not
+    known to be gone.  Blocks on the database.
     """
     rows = store.workers.all()
     return [name for name in NEEDED if not _is_up(conf, name, [row for row in rows if row.name == name])]
 
 
 def _is_up(conf: cfg.ConfigOpts, name: str, rows: list[WorkerRow]) -> bool:
-    if any(row.age < conf[GROUP].lease for row in rows):
+    if any(row.age < conf[GROUP].lease and not is_known_dead(row.instance) for row in rows):
         return True
     host = socket.gethostname()
     addresses = [address_of(conf, name), *(row.address for row in rows if row.host == host)]

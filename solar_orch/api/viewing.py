@@ -10,6 +10,7 @@ from solar_orch.api.base import Verbs
 from solar_orch.config import GROUP
 from solar_orch.errors import InvalidChange
 from solar_orch.states import State
+from solar_orch.store.instance import is_known_dead
 
 if TYPE_CHECKING:
     from solar_orch.api.follow import Follower
@@ -33,7 +34,7 @@ class WorkerLook:
     age: float
     #: Number of attempts in progress that its process has claimed; 0 for those that claim none.
     load: int
-    #: Whether its last beat is younger than a lease.
+    #: Whether its last beat is younger than a lease, and its process not known to be gone.
     up: bool
 
 
@@ -45,7 +46,7 @@ class Viewing(Verbs):
     """All methods block on the database and raise what ``Database`` raises."""
 
     def workers(self) -> list[WorkerLook]:
-        """The workers that are up, and those that have gone without a word; by name, the freshest first."""
+        """The workers that are up, by name, and then those that have gone without a word."""
         loads = self.store.looks.loads()
         lease: float = self.conf[GROUP].lease
         found = [
@@ -58,11 +59,11 @@ class Viewing(Verbs):
                 row.started_at,
                 max(0.0, row.age),
                 loads.get(row.instance, 0) if row.name == "tasks" else 0,
-                row.age < lease,
+                row.age < lease and not is_known_dead(row.instance),
             )
             for row in self.store.workers.all()
         ]
-        return sorted(found, key=lambda worker: worker.name)
+        return sorted(found, key=lambda worker: (not worker.up, worker.name))
 
     def leases(self) -> list[Held]:
         """Which scheduler leads which plan, and since when; the latest plan first."""

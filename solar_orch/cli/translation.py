@@ -23,6 +23,9 @@ class OrchGroup(click.Group):
 
         :raises click.exceptions.Exit: with the exit code of the error that the command ended with
         """
+        if sys.stdout is None:
+            say(f"{ctx.command_path}: error: stdout is closed")
+            raise click.exceptions.Exit(ExitCode.FAILURE)
         try:
             return super().invoke(ctx)
         except SolarError as error:
@@ -39,6 +42,10 @@ class OrchGroup(click.Group):
         except BrokenPipeError as error:
             _forget_output()
             raise click.exceptions.Exit(BROKEN_PIPE) from error
+        except OSError as error:
+            _forget_output()
+            say(f"{ctx.command_path}: error: {error.filename or 'stdout'}: {error.strerror or error}")
+            raise click.exceptions.Exit(ExitCode.FAILURE) from error
 
 
 def message(error: SolarError, program: str) -> str:

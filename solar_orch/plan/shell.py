@@ -76,6 +76,10 @@ class _Scan:
             raise Unquotable("behind $ and a quote, which shells read differently")
         if self._text.startswith("<<", self._at):
             raise Unquotable("behind <<, because it may be in a here-document")
+        if self._text.startswith("((", self._at) or self._text.startswith("$[", self._at):
+            # Of bash, as which sh is known on many hosts.
+            self._pass_over("))" if self._text[self._at] == "(" else "]", "in arithmetic")
+            return
         if self._text.startswith("${", self._at) or self._text.startswith("$((", self._at):
             self._pass_over("}" if self._text[self._at + 1] == "{" else "))", "in an expansion")
             return

@@ -7,6 +7,7 @@ import logging
 import os
 import sqlite3
 import stat
+import time
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -25,6 +26,9 @@ LOG = logging.getLogger(__name__)
 APPLICATION_ID = 0x534C4F52
 
 #: What to do about a file that cannot be read.
+#: Seconds between looks at a file that seems to be corrupt: one in ten did while it was written to.
+_PAUSES_OF_LOOKS = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.1, 0.1)
+
 RESTORE = "it was left untouched; restore it from a backup"
 
 _PASSING = (
@@ -113,8 +117,16 @@ def _application_id(path: Path) -> int:
     leave the database would then delete the journal under them.
     """
     uri = f"file:{quote(str(path.absolute()))}?mode=ro&immutable=1"
-    with contextlib.closing(sqlite3.connect(uri, uri=True)) as connection:
-        return int(connection.execute("PRAGMA application_id").fetchone()[0])
+    for pause in (*_PAUSES_OF_LOOKS, None):
+        try:
+            with contextlib.closing(sqlite3.connect(uri, uri=True)) as connection:
+                return int(connection.execute("PRAGMA application_id").fetchone()[0])
+        except sqlite3.DatabaseError as error:
+            # Without a lock it may be met in the midst of a checkpoint, which passes.
+            if pause is None or not error.sqlite_errorname.startswith("SQLITE_CORRUPT"):
+                raise
+            time.sleep(pause)
+    raise AssertionError
 
 
 def _create_file(name: str, path: Path) -> None:

@@ -451,3 +451,33 @@ echo "$COMPREPLY"
         check=True,
     )
     assert (done.stdout, done.stderr) == (f"{rest}\n", "")
+
+
+def test_a_worker_that_was_killed_on_this_host_is_known_to_be_gone_at_once(site: Site) -> None:
+    site.set(lease=60)
+    worker = site.worker()
+    wait_until(lambda: len(site.store.workers.all()) == 3)
+    uid = site.create(plan(task("a")))
+    worker.kill()
+    done = site.orch("run-once", uid)
+    assert (done.returncode, done.stderr) == (
+        4,
+        f"no scheduler worker and no tasks worker is up: {uid} starts when one is (solar-worker)\n",
+    )
+    known = json.loads(site.orch("workers", "--format", "json").stdout)["workers"]
+    assert {each["state"] for each in known} == {"silent"}
+
+
+@pytest.mark.parametrize(
+    ("command", "said"), [("> /dev/full", "stdout: No space left on device"), (">&-", "stdout is closed")]
+)
+def test_an_answer_that_cannot_be_written_is_an_error_in_one_line(
+    site: Site, command: str, said: str
+) -> None:
+    site.create(plan(task("a")))
+    for line in ("list", "list --format json", "report last"):
+        done = subprocess.run(
+            ["/bin/sh", "-c", f"{script('solar-orch')} {line} {command}"],
+            env=site.env, capture_output=True, text=True, timeout=PATIENCE, check=False,
+        )  # fmt: skip
+        assert (done.returncode, done.stderr) == (1, f"solar-orch: error: {said}\n")

@@ -24,6 +24,41 @@ def test_making_one_touches_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_one_that_is_written_to_is_never_taken_for_corrupt(tmp_path):
+    path = tmp_path / "solar.db"
+    at(path).close()
+    with at(path).read():
+        pass
+    # A process of its own, as is the one that opens.
+    writer = subprocess.Popen([sys.executable, "-c", _WRITER, str(path)], stdout=subprocess.PIPE)
+    try:
+        assert writer.stdout.readline() == b"written\n"
+        for _ in range(200):
+            database = at(path)
+            with database.read():
+                pass
+            database.close()
+        assert writer.poll() is None
+    finally:
+        writer.kill()
+        writer.communicate()
+
+
+#: Grows and shrinks the file, and writes the journal back into it all the time.
+_WRITER = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=60)
+connection.execute("CREATE TABLE growing (content BLOB)")
+connection.execute("PRAGMA wal_autocheckpoint = 1")
+connection.execute("PRAGMA synchronous = OFF")
+print("written", flush=True)
+while True:
+    connection.execute("INSERT INTO growing VALUES (zeroblob(5000000))")
+    connection.execute("DELETE FROM growing")
+    connection.execute("VACUUM")
+"""
+
+
 def test_a_new_one_is_durable_and_private(tmp_path):
     database = at(tmp_path / "deep" / "solar.db")
     with database.read() as connection:
