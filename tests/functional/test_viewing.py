@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import re
+import signal
 import socket
 import subprocess
 from collections.abc import Callable
@@ -269,11 +270,11 @@ def test_workers_tells_who_is_up_what_they_do_and_who_leads(site: Site) -> None:
     assert re.search(rf"^{uid} +\S+:{process.pid} +\d{{4}}-", shown, re.MULTILINE)
 
 
-def test_a_worker_that_was_killed_is_silent_after_a_lease(site: Site) -> None:
+def test_a_worker_that_does_not_beat_is_silent_after_a_lease(site: Site) -> None:
     site.set(lease=1.0)
     worker = site.worker()
     wait_until(lambda: len(site.store.workers.all()) == 3, "a beat of each worker")
-    worker.kill()
+    worker.send(signal.SIGSTOP)
     wait_until(
         lambda: {worker["state"] for worker in answer(site, "workers")["workers"]} == {"silent"},
         "the workers to be silent",

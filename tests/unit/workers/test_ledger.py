@@ -327,8 +327,8 @@ def unanswered(worker, ctxt, monkeypatch):
     """A claim that was made, and of which nobody knows."""
     claim = worker.store.claims.claim
 
-    def lost(*args):
-        claim(*args)
+    def lost(*args, **kwargs):
+        claim(*args, **kwargs)
         raise DatabaseUnavailable("db", "away", in_doubt=True)
 
     monkeypatch.setattr(worker.store.claims, "claim", lost)
@@ -348,7 +348,7 @@ def test_what_may_be_claimed_is_not_claimed_again_before_that_is_known(unanswere
 
 
 def test_what_is_held_is_not_given_back_because_another_claim_of_it_is_in_doubt(worker, ctxt, monkeypatch):
-    def lost(*args):
+    def lost(*args, **kwargs):
         raise DatabaseUnavailable("db", "away", in_doubt=True)
 
     worker.ledger.admit(ctxt)
@@ -388,9 +388,9 @@ def test_a_worker_that_stops_claims_nothing(worker, ctxt):
 def test_what_was_claimed_while_the_worker_was_told_to_stop_does_not_start(worker, ctxt, monkeypatch):
     claim = worker.store.claims.claim
 
-    def stopped_meanwhile(*args):
+    def stopped_meanwhile(*args, **kwargs):
         worker.executor.taking = False
-        return claim(*args)
+        return claim(*args, **kwargs)
 
     worker.executor.taking = True
     monkeypatch.setattr(worker.store.claims, "claim", stopped_meanwhile)
