@@ -116,17 +116,21 @@ def _application_id(path: Path) -> int:
     (https://sqlite.org/howtocorrupt.html, 2.2), and the next process to
     leave the database would then delete the journal under them.
     """
-    uri = f"file:{quote(str(path.absolute()))}?mode=ro&immutable=1"
-    for pause in (*_PAUSES_OF_LOOKS, None):
+    for pause in _PAUSES_OF_LOOKS:
         try:
-            with contextlib.closing(sqlite3.connect(uri, uri=True)) as connection:
-                return int(connection.execute("PRAGMA application_id").fetchone()[0])
+            return _unlocked_application_id(path)
         except sqlite3.DatabaseError as error:
-            # Without a lock it may be met in the midst of a checkpoint, which passes.
-            if pause is None or not error.sqlite_errorname.startswith("SQLITE_CORRUPT"):
+            # It may be met in the midst of a checkpoint, which passes.
+            if not error.sqlite_errorname.startswith("SQLITE_CORRUPT"):
                 raise
-            time.sleep(pause)
-    raise AssertionError
+        time.sleep(pause)
+    return _unlocked_application_id(path)
+
+
+def _unlocked_application_id(path: Path) -> int:
+    uri = f"file:{quote(str(path.absolute()))}?mode=ro&immutable=1"
+    with contextlib.closing(sqlite3.connect(uri, uri=True)) as connection:
+        return int(connection.execute("PRAGMA application_id").fetchone()[0])
 
 
 def _create_file(name: str, path: Path) -> None:
