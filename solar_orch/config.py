@@ -128,6 +128,13 @@ def orchestration_opts() -> list[cfg.Opt]:
             default="gevent",
             help="Name of the runner that runs all executors, an entry point in solar.orchestration.runners.",
         ),
+        cfg.ListOpt(
+            "limits",
+            default=[],
+            help="Names of limits that say when one more task of a plan may start, in addition to "
+            "max_inprogress, target_limit and what the plan itself asks for; "
+            "entry points in solar.orchestration.limits.",
+        ),
         cfg.IntOpt(
             "pool_size",
             default=100,
@@ -208,7 +215,7 @@ def command_line_opts() -> list[cfg.Opt]:
 
 
 def list_opts() -> list[tuple[str | None, list[cfg.Opt]]]:
-    """For ``oslo-config-generator --namespace solar_orch``."""
+    """The options of this package; :func:`solar_orch.opts.list_opts` has those of others too."""
     return [(GROUP, orchestration_opts())]
 
 
@@ -266,12 +273,20 @@ def _override(conf: cfg.ConfigOpts, name: str, value: object) -> None:
 
 def _parse_all(conf: cfg.ConfigOpts) -> None:
     """Read each value once, because oslo.config parses them only when they are asked for."""
-    group = conf[GROUP]
-    for name in group:
-        try:
-            group[name]
-        except (cfg.Error, ValueError) as error:
-            raise _bad_value(conf, name, error) from error
+    for name in conf[GROUP]:
+        read_once(conf, name, GROUP)
+
+
+def read_once(conf: cfg.ConfigOpts, name: str, group: str | None) -> None:
+    """Read the value of an option.
+
+    :param group: None: ``DEFAULT``
+    :raises ConfigError: if it does not parse
+    """
+    try:
+        (conf if group is None else conf[group])[name]
+    except (cfg.Error, ValueError) as error:
+        raise _bad_value(conf, name, group, error) from error
 
 
 _LOCATED = re.compile(
@@ -279,20 +294,20 @@ _LOCATED = re.compile(
 )
 
 
-def _bad_value(conf: cfg.ConfigOpts, name: str, error: Exception) -> ConfigError:
+def _bad_value(conf: cfg.ConfigOpts, name: str, group: str | None, error: Exception) -> ConfigError:
     found = _LOCATED.search(str(error))
     if not found:
         return ConfigError(str(error), option=name)
     source, problem = found["source"], found["problem"]
-    return ConfigError(problem, option=name, value=_written_value(conf, name, source), source=source)
+    return ConfigError(problem, option=name, value=_written_value(conf, name, group, source), source=source)
 
 
-def _written_value(conf: cfg.ConfigOpts, name: str, source: str) -> str | None:
+def _written_value(conf: cfg.ConfigOpts, name: str, group: str | None, source: str) -> str | None:
     if source in os.environ:
         return os.environ[source]
     try:
         # oslo.config keeps what the files say but hands it out parsed only.
         namespace: Any = conf._namespace
-        return str(namespace._get_file_value([(GROUP, name)])[0][-1])
+        return str(namespace._get_file_value([(group or "DEFAULT", name)])[0][-1])
     except (AttributeError, KeyError, IndexError, ValueError):
         return None

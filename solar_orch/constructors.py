@@ -26,7 +26,7 @@ def construct_worker(host: Host, name: str) -> Executor:
     :raises PluginError: if a hook or the configured executor cannot be had, or fails
     """
     worker = host.workers[name]
-    for hook in plugins.load_all(plugins.construct_hooks(name)):
+    for hook in plugins.load_all(plugins.construct_hooks(name), conf=host.conf):
         plugins.call(hook, hook.obj, worker, host.clients)
     chosen = configured_executor(host.conf)
     address = address_of(host.conf, name)

@@ -12,7 +12,7 @@ The author of a fourth worker needs one line for each::
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from oslo_config import cfg
 
@@ -20,6 +20,9 @@ from solar_orch import plugins
 from solar_orch.config import GROUP
 from solar_orch.executors.base import Client
 from solar_orch.workers.base import Worker
+
+if TYPE_CHECKING:
+    from solar_orch.contracts.parts import Limit
 
 
 def make_worker(conf: cfg.ConfigOpts, clients: Mapping[str, Client], name: str) -> Worker:
@@ -32,7 +35,7 @@ def make_worker(conf: cfg.ConfigOpts, clients: Mapping[str, Client], name: str) 
     """
     option = f"{name}_driver"
     chosen = option_of(conf, option, default="solar")
-    driver = plugins.load_one(plugins.drivers(name), chosen, option=option)
+    driver = plugins.load_one(plugins.drivers(name), chosen, option=option, conf=conf)
     return cast(Worker, plugins.call(driver, driver.obj, conf, clients))
 
 
@@ -55,7 +58,7 @@ def configured_executor(conf: cfg.ConfigOpts) -> plugins.Plugin:
 
     :raises PluginError: if it cannot be had
     """
-    return plugins.load_one(plugins.EXECUTORS, conf[GROUP].executor, option="executor")
+    return plugins.load_one(plugins.EXECUTORS, conf[GROUP].executor, option="executor", conf=conf)
 
 
 def address_of(conf: cfg.ConfigOpts, name: str) -> str:
@@ -74,13 +77,36 @@ def option_of(conf: cfg.ConfigOpts, option: str, *, default: str) -> str:
 
 
 def tasks_worker(conf: cfg.ConfigOpts, clients: Mapping[str, Client]) -> Worker:
-    """The tasks worker, by the driver that ``tasks_driver`` chooses."""
-    return make_worker(conf, clients, "tasks")
+    """The tasks worker, by the driver that ``tasks_driver`` chooses, with the task types of all packages."""
+    from solar_orch.workers import task_types  # brings gevent; who only sends needs none
+
+    worker = make_worker(conf, clients, "tasks")
+    for type_ in plugins.load_all(plugins.TASK_TYPES, conf=conf):
+        plugins.call(type_, task_types.add, worker, type_.name, type_.obj)
+    return worker
 
 
 def scheduler_worker(conf: cfg.ConfigOpts, clients: Mapping[str, Client]) -> Worker:
-    """The scheduler, by the driver that ``scheduler_driver`` chooses."""
-    return make_worker(conf, clients, "scheduler")
+    """The scheduler, by the driver that ``scheduler_driver`` chooses, with the configured limits."""
+    worker = make_worker(conf, clients, "scheduler")
+    worker.limits = chosen_limits(conf)
+    return worker
+
+
+def chosen_limits(conf: cfg.ConfigOpts) -> dict[str, Limit]:
+    """The limits that the option ``limits`` names, by their names.
+
+    :raises PluginError: if one of them cannot be had, or fails when it is made
+    """
+    return {name: _limit(conf, name) for name in conf[GROUP].limits}
+
+
+def _limit(conf: cfg.ConfigOpts, name: str) -> Limit:
+    plugin = plugins.load_one(plugins.LIMITS, name, option="limits", conf=conf)
+    limit = plugins.call(plugin, plugin.obj, conf)
+    if not callable(getattr(limit, "allows", None)):
+        raise plugin.error(f"must make a limit, with allows(plan, running, candidate), but made {limit!r}")
+    return cast("Limit", limit)
 
 
 def system_log_worker(conf: cfg.ConfigOpts, clients: Mapping[str, Client]) -> Worker:

@@ -112,9 +112,9 @@ class Host:
             raise failure
 
     def _resolve_and_make(self) -> None:
-        extensions = _by_name(plugins.EXTENSIONS)
-        clients = _by_name(plugins.CLIENTS)
-        constructors = _by_name(plugins.CONSTRUCTORS)
+        extensions = _by_name(plugins.EXTENSIONS, self.conf)
+        clients = _by_name(plugins.CLIENTS, self.conf)
+        constructors = _by_name(plugins.CONSTRUCTORS, self.conf)
         selected = _selected(extensions, self._wanted)
         for error in unmatched(selected):
             raise error
@@ -124,7 +124,9 @@ class Host:
             self.workers[name] = _make_worker(extensions[name], self.conf, self.clients)
         for name in selected:
             self.executors[name] = _make_executor(constructors[name], self)
-        self._runner = plugins.load_one(plugins.RUNNERS, self.conf[GROUP].runner, option="runner")
+        self._runner = plugins.load_one(
+            plugins.RUNNERS, self.conf[GROUP].runner, option="runner", conf=self.conf
+        )
 
     def _close_clients(self, timeout: float) -> None:
         deadline = time.monotonic() + timeout
@@ -162,8 +164,8 @@ def unmatched(selected: Sequence[str]) -> list[PluginError]:
     return found
 
 
-def _by_name(namespace: str) -> dict[str, Plugin]:
-    return {plugin.name: plugin for plugin in plugins.load_all(namespace)}
+def _by_name(namespace: str, conf: cfg.ConfigOpts) -> dict[str, Plugin]:
+    return {plugin.name: plugin for plugin in plugins.load_all(namespace, conf=conf)}
 
 
 def _selected(extensions: dict[str, Plugin], wanted: Sequence[str] | None) -> list[str]:

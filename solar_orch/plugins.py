@@ -7,38 +7,49 @@ The only file that knows stevedore.  Whatever is wrong with a part ends in one
 from __future__ import annotations
 
 import contextlib
-import functools
 import importlib.metadata
-import inspect
 import os
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import stevedore
 from stevedore import NamedExtensionManager
 
+from solar_orch.contracts import options, versions
+from solar_orch.contracts.signatures import ContractBroken, name_of
+from solar_orch.contracts.table import (
+    CLIENTS,
+    CONSTRUCTORS,
+    EXECUTORS,
+    EXTENSIONS,
+    LIMITS,
+    PREFIX,
+    RUNNERS,
+    TASK_TYPES,
+    construct_hooks,
+    contract_of,
+    drivers,
+)
 from solar_orch.errors import AddressError, ConfigError, DatabaseRefused, DatabaseUnavailable, PluginError
 
-PREFIX = "solar.orchestration."
-EXECUTORS = PREFIX + "executors"
-EXTENSIONS = PREFIX + "extensions"
-CLIENTS = PREFIX + "extensions_clients"
-CONSTRUCTORS = PREFIX + "constructors"
-RUNNERS = PREFIX + "runners"
+if TYPE_CHECKING:
+    from oslo_config import cfg
 
-
-def drivers(worker: str) -> str:
-    """The namespace of the drivers of one worker."""
-    return f"{PREFIX}drivers.{worker}"
-
-
-def construct_hooks(worker: str) -> str:
-    """The namespace of the construct hooks of one worker."""
-    return f"{PREFIX}hooks.{worker}.construct"
+__all__ = [
+    "CLIENTS",
+    "CONSTRUCTORS",
+    "EXECUTORS",
+    "EXTENSIONS",
+    "LIMITS",
+    "RUNNERS",
+    "TASK_TYPES",
+    "construct_hooks",
+    "drivers",
+]
 
 
 @dataclass(frozen=True)
@@ -138,14 +149,18 @@ class _Manager(NamedExtensionManager[Any]):
         return list(_entry_points(self.namespace))
 
 
-def load_one(namespace: str, name: str, *, option: str | None = None) -> Plugin:
+def load_one(
+    namespace: str, name: str, *, option: str | None = None, conf: cfg.ConfigOpts | None = None
+) -> Plugin:
     """Load the part of this name, and no other, and check it against the namespace's contract.
 
     Imports the part's module, and blocks for as long as that takes.
 
     :param option: the option that asks for it, for the message when it is missing
-    :raises PluginError: if it is missing, cannot be imported, is registered more than once, or
-        does not keep the contract
+    :param conf: where the options are registered that it brings; nowhere when None
+    :raises PluginError: if it is missing, cannot be imported, is registered more than once, was made for
+        another version of the contracts, does not keep its contract, or brings options that cannot be used
+    :raises ConfigError: if an option that it brings has a value that cannot be used
     """
     entry = _only_entry(namespace, name, option)
     if importlib.metadata.EntryPoint.pattern.match(entry.target) is None:
@@ -157,19 +172,38 @@ def load_one(namespace: str, name: str, *, option: str | None = None) -> Plugin:
     except BaseException as error:  # a module may well say sys.exit() where it is imported
         raise entry.error(f"it cannot be loaded: {describe(error)}") from error
     plugin = Plugin(namespace, name, entry.target, entry.package, manager.extensions[0].plugin)
-    _check_contract(plugin)
+    call(plugin, _keep_contract, plugin)
+    if conf is not None:
+        call(plugin, options.register, conf, options_of(plugin))
     current = _SESSION.get()
     if current is not None:
         current.loaded.setdefault(entry, plugin)
     return plugin
 
 
-def load_all(namespace: str) -> list[Plugin]:
+def load_all(namespace: str, *, conf: cfg.ConfigOpts | None = None) -> list[Plugin]:
     """Load every part of the namespace, in the order of their names; see :func:`load_one`.
 
-    :raises PluginError: if any of them cannot be had
+    :raises PluginError, ConfigError: if any of them cannot be had
     """
-    return [load_one(namespace, name) for name in names(namespace)]
+    return [load_one(namespace, name, conf=conf) for name in names(namespace)]
+
+
+def options_of(plugin: Plugin) -> options.Options:
+    """The options that a part brings, as ``[(group, [option, ...]), ...]``.
+
+    :raises PluginError: if its ``list_opts`` fails, or is not as it has to be
+    """
+    return cast(options.Options, call(plugin, options.brought_by, plugin.obj, plugin.target))
+
+
+def _keep_contract(plugin: Plugin) -> None:
+    problem = versions.mismatch(plugin.obj)
+    if problem is not None:
+        raise ContractBroken(problem)
+    contract = contract_of(plugin.namespace)
+    if contract is not None:
+        contract.check(plugin.obj)
 
 
 def _raise(_: object, __: importlib.metadata.EntryPoint, error: BaseException) -> None:
@@ -198,17 +232,17 @@ def _only_entry(namespace: str, name: str, option: str | None) -> Entry:
 def call(plugin: Plugin, function: Callable[..., Any], *args: Any) -> Any:
     """``function(*args)`` of a part, for whose failure that part is named.
 
-    :raises PluginError: from whatever the function raises
+    :raises PluginError: from whatever the function raises; what breaks a contract speaks for itself
     :raises ConfigError, AddressError, DatabaseRefused, DatabaseUnavailable: unchanged, they say enough
     """
     try:
         return function(*args)
-    except (PluginError, ConfigError, AddressError, DatabaseRefused, DatabaseUnavailable):
+    except (PluginError, ConfigError, AddressError, DatabaseRefused, DatabaseUnavailable, KeyboardInterrupt):
         raise
-    except KeyboardInterrupt:
-        raise
+    except ContractBroken as error:
+        raise plugin.error(str(error)) from error
     except BaseException as error:
-        raise plugin.error(f"{_name(function)} failed: {describe(error)}") from error
+        raise plugin.error(f"{name_of(function)} failed: {describe(error)}") from error
 
 
 _NOT_THE_AUTHORS = tuple(
@@ -237,92 +271,3 @@ def _place(error: BaseException) -> str | None:
         if not machinery:
             return f"{frame.filename}:{frame.lineno}"
     return None
-
-
-# -- contracts ----------------------------------------------------------------
-
-_CALLABLES: dict[str, tuple[str, tuple[str, ...]]] = {
-    EXTENSIONS: ("factory", ("conf", "clients")),
-    CLIENTS: ("factory", ("conf",)),
-    CONSTRUCTORS: ("construct", ("host",)),
-    RUNNERS: ("run", ("executors", "conf")),
-}
-
-
-def _check_contract(plugin: Plugin) -> None:
-    namespace = plugin.namespace
-    if namespace == EXECUTORS:
-        _check_attribute(plugin, "Executor", ("worker", "address"))
-        _check_attribute(plugin, "Client", ("address",))
-    elif namespace.startswith(PREFIX + "drivers."):
-        _check_driver(plugin)
-    elif namespace.startswith(PREFIX + "hooks."):
-        _check_callable(plugin, plugin.obj, "hook", ("worker", "clients"))
-    elif namespace in _CALLABLES:
-        _check_callable(plugin, plugin.obj, *_CALLABLES[namespace])
-
-
-def _check_attribute(plugin: Plugin, attribute: str, parameters: tuple[str, ...]) -> None:
-    missing = object()
-    value = getattr(plugin.obj, attribute, missing)
-    if value is missing:
-        raise plugin.error(
-            f"must have the attributes Executor and Client, but {_what(plugin.obj)} has no {attribute}"
-        )
-    _check_callable(plugin, value, attribute, parameters)
-
-
-def _check_driver(plugin: Plugin) -> None:
-    from solar_orch.workers.base import Worker  # brings the store; to list what is there needs none
-
-    if not (isinstance(plugin.obj, type) and issubclass(plugin.obj, Worker)):
-        raise plugin.error(
-            f"must be a class that derives from {Worker.__module__}.{Worker.__qualname__}, "
-            f"but is {_what(plugin.obj)}"
-        )
-    _check_callable(plugin, plugin.obj, "Worker", ("conf", "clients"))
-
-
-def _check_callable(plugin: Plugin, function: Any, role: str, parameters: tuple[str, ...]) -> None:
-    expected = f"{role}({', '.join(parameters)})"
-    if not callable(function):
-        raise plugin.error(f"must be callable as {expected}, but is {_what(function)}")
-    if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
-        raise plugin.error(
-            f"must be a plain function {expected}, but a call of {_name(function)} runs nothing: "
-            "it is a coroutine or generator function"
-        )
-    try:
-        signature = inspect.signature(function)
-    except (TypeError, ValueError):
-        return  # some builtins do not tell
-    try:
-        signature.bind(*parameters)
-    except TypeError as error:
-        raise plugin.error(
-            f"must be callable as {expected}, but is {_name(function)}{_plain(signature)}: {error}"
-        ) from error
-
-
-def _plain(signature: inspect.Signature) -> str:
-    """A signature without its annotations, which would drown the names."""
-    bare = [
-        parameter.replace(annotation=inspect.Parameter.empty) for parameter in signature.parameters.values()
-    ]
-    return str(signature.replace(parameters=bare, return_annotation=inspect.Signature.empty))
-
-
-def _name(function: Any) -> str:
-    if isinstance(function, functools.partial):
-        function = function.func
-    return str(getattr(function, "__qualname__", None) or type(function).__qualname__)
-
-
-def _what(obj: Any) -> str:
-    if isinstance(obj, type):
-        return f"the class {obj.__qualname__}"
-    if inspect.ismodule(obj):
-        return f"the module {obj.__name__}"
-    if inspect.isroutine(obj):
-        return f"the function {_name(obj)}"
-    return f"an object of type {type(obj).__name__}"

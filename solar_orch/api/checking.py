@@ -42,8 +42,16 @@ class Checking(Verbs):
         """In which order the plan would run, by the limits of the configuration, if all went well.
 
         :param plan: see :func:`solar_orch.plan.parse.parse`
+        :raises PluginError: if a limit that the configuration names cannot be had
         """
+        from solar_orch.extensions import chosen_limits
         from solar_orch.plan import waves
+        from solar_orch.workers.limits import made_for
 
-        options = self.conf[GROUP]
-        return waves.rehearse(plan, max_inprogress=options.max_inprogress, target_limit=options.target_limit)
+        options, limits = self.conf[GROUP], chosen_limits(self.conf)
+        return waves.rehearse(
+            plan,
+            max_inprogress=options.max_inprogress,
+            target_limit=options.target_limit,
+            rules_of=lambda tasks: made_for(plan.uid or plan.name, tasks, limits),
+        )

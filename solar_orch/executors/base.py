@@ -14,6 +14,16 @@ if TYPE_CHECKING:
     from solar_orch.workers.base import Worker
 
 
+#: What a part with ``Executor`` and ``Client`` may promise beyond the contract, as a set of these names in
+#: its attribute ``capabilities``; the conformance kit has each of them proven.
+CAPABILITIES = {
+    "ordered": "the calls of one client begin in the order in which they were made",
+    "processes": "client and worker may be different processes of one host",
+    "hosts": "client and worker may be on different hosts",
+    "queued": "a call made while no worker is there is kept, and made when one comes",
+}
+
+
 @runtime_checkable
 class Executor(Protocol):
     """Takes the calls of one worker and runs them.
@@ -90,6 +100,7 @@ class Call(Protocol):
     def __call__(self, ctxt: Ctxt, *args: Any, **kwargs: Any) -> None:
         """Queue the call.
 
-        :raises NoPeer: when nobody takes it within ``send_timeout`` seconds
+        :raises NoPeer: when nobody takes it within ``send_timeout`` seconds; never by an executor that is
+            ``queued``, as long as that which keeps its calls can be reached
         :raises NotCarried: when its arguments cannot be sent
         """

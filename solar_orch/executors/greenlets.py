@@ -45,8 +45,8 @@ _FOREVER = 1e8
 class GreenletExecutor:
     """Runs the calls of one worker in greenlets; an :class:`~solar_orch.executors.base.Executor`.
 
-    A subclass says how calls arrive: :meth:`_open`, :meth:`_receive`,
-    :meth:`_close_intake` and :meth:`_release`.  It runs once, and all of its
+    A subclass says how calls arrive: :meth:`open`, :meth:`receive`,
+    :meth:`close_intake` and :meth:`release`.  It runs once, and all of its
     methods belong to one thread.
 
     :param worker: ``worker.conf.orchestration.pool_size`` says how many of its calls run at once
@@ -215,7 +215,7 @@ class GreenletExecutor:
     def _serve(self) -> None:
         receiver, backgrounds = None, []
         try:
-            self._open()
+            self.open()
             self._context = contextvars.copy_context()
             self._taking = not self.stopping
             receiver = gevent.spawn(self._guard, "the receiver", self._receive_always)
@@ -234,7 +234,7 @@ class GreenletExecutor:
                 self._end(receiver, backgrounds)
             finally:
                 self._slots.close()
-                self._release()
+                self.release()
 
     def _guard(self, what: str, function: Callable[..., None], *args: Any) -> None:
         """Run `function`; if it breaks, so does the executor."""
@@ -255,7 +255,7 @@ class GreenletExecutor:
 
     def _receive_always(self) -> None:
         try:
-            self._receive()
+            self.receive()
         except gevent.GreenletExit:
             if not self.stopping:
                 raise
@@ -274,7 +274,7 @@ class GreenletExecutor:
         if receiver is not None:
             receiver.kill(block=True, timeout=LAST_GRACE)
         try:
-            self._close_intake()
+            self.close_intake()
         except Exception:
             LOG.exception("%s: %s could not be closed", self.worker.name, self.address)
         self.drops.tell_rest()
@@ -326,19 +326,19 @@ class GreenletExecutor:
 
     # -- how calls arrive ------------------------------------------------
 
-    def _open(self) -> None:
+    def open(self) -> None:
         """Begin to listen.  What it raises, :meth:`run` raises, after the two methods below."""
 
-    def _receive(self) -> None:
+    def receive(self) -> None:
         """Give what arrives to :meth:`accept` until killed."""
         while not self._stop_asked.wait(_LONG):
             pass
 
-    def _close_intake(self) -> None:
-        """Listen no more; running calls are then drained.  Also called if :meth:`_open` failed."""
+    def close_intake(self) -> None:
+        """Listen no more; running calls are then drained.  Also called if :meth:`open` failed."""
 
-    def _release(self) -> None:
-        """Let go of the address, last of all.  Also called if :meth:`_open` failed."""
+    def release(self) -> None:
+        """Let go of the address, last of all.  Also called if :meth:`open` failed."""
 
 
 #: Types of what others than the method itself read from a call's context.

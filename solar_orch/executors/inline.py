@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 
+#: See :data:`solar_orch.executors.base.CAPABILITIES`.
+capabilities = frozenset({"ordered"})
+
 #: Process and address to who serves it; a forked process starts with none.
 _SERVING: dict[tuple[int, str], Executor] = {}
 #: Seconds between two looks for an executor that has not begun.
@@ -36,16 +39,16 @@ class Executor(GreenletExecutor):
     See :class:`~solar_orch.executors.base.Executor` for the contract.
     """
 
-    def _open(self) -> None:
+    def open(self) -> None:
         key = os.getpid(), self.address
         if _SERVING.setdefault(key, self) is not self:
             raise AddressInUse(self.address, os.getpid())
 
-    def _close_intake(self) -> None:
+    def close_intake(self) -> None:
         # The address stays taken while running calls are drained.
         pass
 
-    def _release(self) -> None:
+    def release(self) -> None:
         key = os.getpid(), self.address
         if _SERVING.get(key) is self:
             del _SERVING[key]

@@ -32,6 +32,9 @@ __all__ = ["Client", "Executor"]
 
 LOG = logging.getLogger(__name__)
 
+#: See :data:`solar_orch.executors.base.CAPABILITIES`.
+capabilities = frozenset({"ordered", "processes"})
+
 #: Bytes of the largest message that is taken; a peer that sends a larger one is disconnected.
 MAX_MESSAGE = wire.MAX_FRAME
 
@@ -55,7 +58,7 @@ class Executor(GreenletExecutor):
         self._lock = AddressLock(address, worker.conf.orchestration.runtime_dir)
         self._puller: _Puller | None = None
 
-    def _open(self) -> None:
+    def open(self) -> None:
         self._lock.acquire()
         path = self._address.path
         if path is not None:
@@ -65,11 +68,11 @@ class Executor(GreenletExecutor):
         self._puller.listen(self._address)
         local.take(self.address, self.accept)
 
-    def _receive(self) -> None:
+    def receive(self) -> None:
         assert self._puller is not None
         self._puller.run()
 
-    def _close_intake(self) -> None:
+    def close_intake(self) -> None:
         local.leave(self.address, self.accept)
         puller, self._puller = self._puller, None
         if puller is not None:
@@ -82,7 +85,7 @@ class Executor(GreenletExecutor):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self._address.path)
 
-    def _release(self) -> None:
+    def release(self) -> None:
         self._lock.release()
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from solar_orch.plan.graph import longest_below
-from solar_orch.plan.limits import Key, Limited, Limits
+from solar_orch.plan.limits import Key, Limited, Limits, Rule
 from solar_orch.plan.model import retry_delay
 from solar_orch.states import DISPATCHABLE, VISITED, State
 
@@ -23,8 +23,6 @@ from solar_orch.states import DISPATCHABLE, VISITED, State
 class Subject(Limited, Protocol):
     """What the machine is told of a task when a plan is loaded."""
 
-    @property
-    def position(self) -> int: ...
     @property
     def status(self) -> State: ...
     @property
@@ -199,6 +197,7 @@ class Progress:
     :param edges: (child, parent) positions
     :param now: seconds of the monotonic clock that all further calls use
     :param resend_interval: seconds after which an attempt is checked for a claim
+    :param rules: limits besides those that are counted
     """
 
     def __init__(
@@ -210,9 +209,10 @@ class Progress:
         target_limit: int,
         resend_interval: float,
         now: float,
+        rules: Sequence[Rule] = (),
     ) -> None:
         self._nodes = [_Node(subject) for subject in subjects]
-        self._limits = Limits(max_inprogress, target_limit)
+        self._limits = Limits(max_inprogress, target_limit, rules)
         self._resend_interval = resend_interval
         #: (-weight, position, entry) of tasks that may start as far as predecessors and delays go.
         self._ready: list[tuple[float, int, int]] = []
@@ -370,7 +370,7 @@ class Progress:
 
     def _freed_by(self, node: _Node) -> list[Key]:
         freed: list[Key] = []
-        for source in _sources(node.subject):
+        for source in self._limits.sources(node.subject):
             freed.extend(self._parked_by.get(source, ()))
         return freed
 
@@ -390,6 +390,9 @@ class Progress:
             self._limits.add(node.subject)
             self._reconsider(node)
             chosen.append(Dispatch(node.position, node.state))
+            if self._limits.has_rules:
+                # The end that let this one go may have made room for others as well.
+                self._pass_on(node)
         return chosen
 
     def _park(self, node: _Node, entry: tuple[float, int, int], blocking: Key) -> None:
@@ -476,8 +479,3 @@ def _decision(what: _Timer, node: _Node) -> Decision:
 def _source(key: Key) -> tuple[object, object]:
     """What must end for the limit to have room: keys of one type differ in their number only."""
     return (key[0], key[1])
-
-
-def _sources(subject: Limited) -> tuple[tuple[object, object], ...]:
-    of_type = ("type", subject.limited_type)
-    return (of_type,) if subject.target is None else (("target", subject.target), of_type)

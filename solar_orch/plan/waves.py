@@ -5,12 +5,12 @@ Each wave is what may be in progress at once; all of it ends, well, and then com
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from solar_orch.plan.graph import longest_below
-from solar_orch.plan.limits import Key, Limits
+from solar_orch.plan.limits import Key, Limited, Limits, Rule
 from solar_orch.plan.model import FAULT_TOLERANCE, OnError, Plan, Task
 from solar_orch.plan.progress import Dispatch, Progress
 from solar_orch.plan.verdict import are_enough
@@ -25,8 +25,8 @@ class Start:
     """A task and what comes before its start."""
 
     task: Task
-    #: The limit that kept it from the wave before: ``target NAME``, ``type NAME`` or ``max_inprogress``; None
-    #: if none did.
+    #: The limit that kept it from the wave before: ``target NAME``, ``type NAME``, ``limit NAME`` or
+    #: ``max_inprogress``; None if none did.
     held_by: str | None
 
 
@@ -49,6 +49,7 @@ class _Subject(NamedTuple):
     """What the machine and the limits are told of a task; nothing takes any time."""
 
     position: int
+    name: str
     status: State
     tolerant: bool
     ignored: bool
@@ -69,6 +70,7 @@ class _Subject(NamedTuple):
 def _subject(position: int, task: Task) -> _Subject:
     return _Subject(
         position,
+        task.name,
         task.status,
         tolerant=task.type == FAULT_TOLERANCE,
         ignored=task.on_error is OnError.IGNORE,
@@ -79,24 +81,37 @@ def _subject(position: int, task: Task) -> _Subject:
     )
 
 
-def rehearse(plan: Plan, *, max_inprogress: int, target_limit: int) -> Rehearsal:
+def rehearse(
+    plan: Plan,
+    *,
+    max_inprogress: int,
+    target_limit: int,
+    rules_of: Callable[[Sequence[Limited]], Sequence[Rule]] = lambda _: (),
+) -> Rehearsal:
     """The order in which the plan would run if no task failed and every condition held.
 
     A ``fault_tolerance`` task fails where too many of those before it cannot succeed.
 
     :param max_inprogress: tasks in progress at once
     :param target_limit: tasks with one target in progress at once
+    :param rules_of: makes the further limits, of the plan's tasks
     """
-    return _Rehearsing(plan, max_inprogress, target_limit).result()
+    return _Rehearsing(plan, max_inprogress, target_limit, rules_of).result()
 
 
 class _Rehearsing:
-    def __init__(self, plan: Plan, max_inprogress: int, target_limit: int) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        max_inprogress: int,
+        target_limit: int,
+        rules_of: Callable[[Sequence[Limited]], Sequence[Rule]],
+    ) -> None:
         self._tasks = plan.tasks
         place = {task.name: position for position, task in enumerate(plan.tasks)}
         self._after = [[place[name] for name in task.after] for task in plan.tasks]
         self._subjects = [_subject(position, task) for position, task in enumerate(plan.tasks)]
-        self._limits = (max_inprogress, target_limit)
+        self._limits = (max_inprogress, target_limit, rules_of(self._subjects))
         self._progress = Progress(
             self._subjects,
             ((child, parent) for child, before in enumerate(self._after) for parent in before),
@@ -104,6 +119,7 @@ class _Rehearsing:
             target_limit=target_limit,
             resend_interval=_NEVER,
             now=0.0,
+            rules=self._limits[2],
         )
         self._states = [task.status for task in plan.tasks]
         #: The number of the wave in which a task is, for those that run.

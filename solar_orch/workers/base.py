@@ -6,6 +6,7 @@ import inspect
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from solar_orch.config import GROUP
@@ -20,6 +21,7 @@ from solar_orch.workers.subscription import Method, Subscribable, tell
 if TYPE_CHECKING:
     from oslo_config import cfg
 
+    from solar_orch.contracts.parts import Limit
     from solar_orch.executors.base import Client, Executor
 
 LOG = logging.getLogger(__name__)
@@ -63,6 +65,8 @@ class Worker:
         self.executor: Executor | None = None
         #: Set by a construct hook, see :class:`~solar_orch.workers.calls.Ledger`.
         self.ledger: Ledger | None = None
+        #: Of a scheduler, the limits that the configuration names, by their names; set by its extension.
+        self.limits: Mapping[str, Limit] = {}
         self.backgrounds: list[Background] = [self._presence]
         #: What running calls have written, by task id and attempt; see :meth:`output`.
         self.outputs: dict[tuple[str, int], BoundedOutput] = {}
@@ -71,9 +75,8 @@ class Worker:
         #: Ends the commands of this process when it cannot do so itself.
         self.process_guard = ProcessGuard()
         #: The callable surface: name to method, exactly the public methods of the driver.
-        self.methods: Mapping[str, Method] = {
-            name: Method(name, getattr(self, name)) for name in _public_methods(type(self))
-        }
+        self._methods = {name: Method(name, getattr(self, name)) for name in _public_methods(type(self))}
+        self.methods: Mapping[str, Method] = MappingProxyType(self._methods)
         for name, method in self.methods.items():
             setattr(self, name, method)
 
@@ -86,6 +89,25 @@ class Worker:
         """
         self.backgrounds.append(function)
         return function
+
+    def add_method(self, name: str, function: Callable[..., Any]) -> Method:
+        """Add to the callable surface, before the worker runs.
+
+        :param function: ``function(ctxt, *args, **kwargs)``
+        :return: the method, open to subscription
+        :raises ValueError: if it cannot have this name, which the message says
+        """
+        if not name.isidentifier() or name.startswith("_"):
+            raise ValueError(
+                f"a method's name must be one of Python's that does not begin with _, not {name!r}"
+            )
+        if name in _OF_CLIENTS:
+            raise ValueError(f"the name {name!r} means something else to every client")
+        if hasattr(self, name):
+            raise ValueError(f"the worker {self.name} has a {name!r} already ({_kind(self)})")
+        method = self._methods[name] = Method(name, function)
+        setattr(self, name, method)
+        return method
 
     def task_types(self) -> list[str]:
         """Names of the methods that are no controls, sorted: of a tasks driver, what a plan can name."""
@@ -276,6 +298,15 @@ def _unexpected(error: Exception) -> Exception | None:
 
 def _attempt_of(ctxt: Ctxt) -> tuple[str, int]:
     return ctxt.get("task_id", ""), ctxt.get("attempt", 0)
+
+
+def _kind(worker: Worker) -> str:
+    """Its class, for a message."""
+    return f"{type(worker).__module__}.{type(worker).__qualname__}"
+
+
+#: The attributes of every client, which are therefore no methods of any worker.
+_OF_CLIENTS = frozenset({"address", "close", "send_timeout"})
 
 
 def _public_methods(cls: type[Worker]) -> list[str]:

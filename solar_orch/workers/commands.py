@@ -4,19 +4,54 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from solar_orch.errors import CommandFailed, TaskError, Unrunnable
-from solar_orch.workers import orphans
+from solar_orch.workers import orphans, process
 from solar_orch.workers.calls import Ctxt
 from solar_orch.workers.output import Tail
 from solar_orch.workers.process import Ended
 from solar_orch.workers.ssh import Login
 
+if TYPE_CHECKING:
+    from solar_orch.workers.base import Worker
+
 LOG = logging.getLogger(__name__)
+
+
+def run(
+    worker: Worker,
+    type_: str,
+    ctxt: Ctxt,
+    command: str | Sequence[str],
+    *,
+    env: Mapping[str, str] | None,
+    cwd: str | None,
+    stdin: str | bytes | None,
+    parse: str | None,
+) -> Any:
+    """Run a command for a task of a worker, as :meth:`solar_orch.workers.tasks.Tasks.cmd` tells.
+
+    :param type_: the task's, for messages
+    """
+    arguments = Arguments(type_)
+    parse = arguments.parse(parse)
+    ended = process.run(
+        arguments.command(command),
+        output=worker.output(ctxt),
+        env={**os.environ, **arguments.env(ctxt, env)},
+        cwd=arguments.cwd(ctxt, cwd),
+        stdin=arguments.stdin(stdin),
+        guard=worker.process_guard,
+        key=ctxt.get("task_id", ""),
+        attempt=ctxt.get("attempt", 0),
+    )
+    return result_of(ended, parse, ctxt)
+
 
 _SHELL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _HOST = re.compile(r"[^\s\x00-\x1f\x7f-][^\s\x00-\x1f\x7f]*")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import gevent
@@ -18,10 +19,12 @@ from solar_orch.store.attempts import Dispatch as Attempt
 from solar_orch.workers.ages import Ages
 from solar_orch.workers.calls import Ctxt, task_id
 from solar_orch.workers.inputs import Inputs
+from solar_orch.workers.limits import made_for
 
 if TYPE_CHECKING:
     from oslo_config import cfg
 
+    from solar_orch.contracts.parts import Limit
     from solar_orch.store import Store
 
 LOG = logging.getLogger(__name__)
@@ -38,6 +41,7 @@ class Leader:
 
     :param send: queues a call for the tasks worker
     :param dispatching: whether new attempts are to be made
+    :param limits: those that the configuration names, by their names
     """
 
     def __init__(
@@ -49,6 +53,7 @@ class Leader:
         epoch: int,
         send: Send,
         dispatching: Callable[[], bool],
+        limits: Mapping[str, Limit] = MappingProxyType({}),
     ) -> None:
         self.plan_id = plan_id
         self.uid = uid
@@ -58,6 +63,7 @@ class Leader:
         self.revision = -1
         self._store = store
         self._conf = conf[GROUP]
+        self._limits = limits
         self._send = send
         self._dispatching = dispatching
         self._machine: Progress | None = None
@@ -119,13 +125,15 @@ class Leader:
         if loaded is None:
             return False
         _give_way()
+        tasks = self._ages.corrected(loaded.graph.tasks, now)
         self._machine = Progress(
-            self._ages.corrected(loaded.graph.tasks, now),
+            tasks,
             loaded.graph.edges,
             max_inprogress=self._conf.max_inprogress,
             target_limit=self._conf.target_limit,
             resend_interval=self._conf.resend_interval,
             now=now,
+            rules=made_for(self.uid, tasks, self._limits),
         )
         self._names = [task.name for task in loaded.graph.tasks]
         self._conditional = frozenset(task.position for task in loaded.graph.tasks if task.conditional)

@@ -144,7 +144,7 @@ class Scheduler(Worker):
 
     def _lead_plan(self, plan_id: int, uid: str, epoch: int) -> None:
         self._leaders[plan_id] = Leader(
-            self.store, self.conf, plan_id, uid, epoch, self._outbox.put, self._dispatching
+            self.store, self.conf, plan_id, uid, epoch, self._outbox.put, self._dispatching, self.limits
         )
 
     def _dispatching(self) -> bool:

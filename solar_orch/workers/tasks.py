@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 import importlib
-import inspect
 import logging
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import gevent
@@ -16,12 +14,12 @@ import gevent
 from solar_orch.errors import DatabaseUnavailable, Killed, TaskError, Unrunnable
 from solar_orch.plan.verdict import TIMED_OUT, are_enough
 from solar_orch.states import VISITED
-from solar_orch.workers import process
+from solar_orch.workers import commands
 from solar_orch.workers.base import Worker
 from solar_orch.workers.calls import TASK_SEPARATOR, Ctxt, Ledger, cancellation
 from solar_orch.workers.commands import Arguments, result_of, task_variables
 from solar_orch.workers.ssh import Ssh
-from solar_orch.workers.subscription import Method
+from solar_orch.workers.usage import fitted
 
 if TYPE_CHECKING:
     from oslo_config import cfg
@@ -50,7 +48,7 @@ class Tasks(Worker):
         self.background(self._ssh.connections.close_when_stopping)
         for type_ in self.task_types():
             method = self.methods[type_]
-            method.function = _fitted(type_, method.function)
+            method.function = fitted(type_, method.function)
 
     def noop(self, ctxt: Ctxt, /, *args: Any, **kwargs: Any) -> None:
         """Do nothing, whatever it is given."""
@@ -128,19 +126,7 @@ class Tasks(Worker):
         :raises CommandFailed: if its exit code is not 0
         :raises TaskError: if it cannot be run, or stdout is no JSON
         """
-        arguments = Arguments("cmd")
-        parse = arguments.parse(parse)
-        ended = process.run(
-            arguments.command(command),
-            output=self.output(ctxt),
-            env={**os.environ, **arguments.env(ctxt, env)},
-            cwd=arguments.cwd(ctxt, cwd),
-            stdin=arguments.stdin(stdin),
-            guard=self.process_guard,
-            key=ctxt.get("task_id", ""),
-            attempt=ctxt.get("attempt", 0),
-        )
-        return result_of(ended, parse, ctxt)
+        return commands.run(self, "cmd", ctxt, command, env=env, cwd=cwd, stdin=stdin, parse=parse)
 
     def ssh(
         self,
@@ -248,28 +234,6 @@ class Tasks(Worker):
 
 
 # -- arguments -----------------------------------------------------------
-
-
-def _fitted(type_: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function`, but arguments that do not fit its signature are an error that reads well."""
-    fit = Method(type_, function)
-    usage = f"{type_}{_shown(inspect.signature(function))}"
-
-    @functools.wraps(function)
-    def call(ctxt: Ctxt, /, *args: Any, **kwargs: Any) -> Any:
-        misfit = fit.misfit(ctxt, args, kwargs)
-        if misfit is not None:
-            raise Unrunnable(f"wrong arguments for task type {misfit}; it takes {usage}")
-        return function(ctxt, *args, **kwargs)
-
-    return call
-
-
-def _shown(signature: inspect.Signature) -> inspect.Signature:
-    """What a plan can give: without the context, and without types, which say little in a plan file."""
-    _, *given = signature.parameters.values()
-    empty = inspect.Parameter.empty
-    return inspect.Signature([parameter.replace(annotation=empty) for parameter in given])
 
 
 def _is_number(value: object) -> bool:

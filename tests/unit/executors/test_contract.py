@@ -584,6 +584,6 @@ def test_a_background_function_that_ignores_the_end_is_killed(bench, monkeypatch
 def test_a_receiver_that_dies_ends_the_executor(bench, until):
     worker = bench.worker()
     executor = bench.executor(worker)
-    executor._receive = lambda: None
+    executor.receive = lambda: None
     running = bench.start(executor)
     assert isinstance(running.get(timeout=10), SolarError)

@@ -1,0 +1,107 @@
+"""The options that a part brings: ``list_opts`` in the module that holds it."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from types import ModuleType
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from oslo_config import cfg
+
+from solar_orch import config
+from solar_orch.contracts.signatures import ContractBroken
+
+#: The name of the function; it takes nothing and returns ``[(group, [option, ...]), ...]``, as it is asked
+#: for by ``oslo-config-generator``.
+FUNCTION = "list_opts"
+
+Group = str | None
+Options = list[tuple[Group, list[cfg.Opt]]]
+
+#: What each such function has said: the same objects each time, since options are compared by their types
+#: too, of which not all can be.
+_SAID: WeakKeyDictionary[Callable[[], Any], Options] = WeakKeyDictionary()
+
+
+def brought_by(obj: Any, target: str) -> Options:
+    """The options that a part brings, in order: of the module it stands in, and of those of its base classes.
+
+    :param obj: to which the entry point has been loaded
+    :param target: of the entry point, ``module:attribute``
+    :raises ContractBroken: if a ``list_opts`` is not as it has to be
+    :raises Exception: whatever it raises
+    """
+    functions = dict.fromkeys(
+        function
+        for module in _modules(obj, target)
+        # What was imported from elsewhere speaks for the module it comes from.
+        if (function := getattr(module, FUNCTION, None)) is not None
+        and getattr(function, "__module__", module.__name__) == module.__name__
+    )
+    return [each for function in functions for each in _said_by(function)]
+
+
+def _modules(obj: Any, target: str) -> Iterator[ModuleType]:
+    if inspect.ismodule(obj):
+        yield obj
+    names = [target.partition(":")[0].strip(), getattr(obj, "__module__", None)]
+    if isinstance(obj, type):
+        names += [cls.__module__ for cls in obj.__mro__]
+    for name in dict.fromkeys(name for name in names if isinstance(name, str)):
+        # The options of this package are registered in any case.
+        if name in sys.modules and name != config.__name__:
+            yield sys.modules[name]
+
+
+def _said_by(function: Any) -> Options:
+    if not callable(function):
+        raise ContractBroken(f"{FUNCTION} must be a function, but is {function!r}")
+    if function not in _SAID:
+        _SAID[function] = _checked(function())
+    return _SAID[function]
+
+
+def _checked(said: Any) -> Options:
+    expected = f"{FUNCTION}() must return a list of (group, [option, ...]), the options as of oslo.config"
+    found: Options = []
+    try:
+        for group, options in said:
+            name = group.name if isinstance(group, cfg.OptGroup) else group
+            found.append((name, list(options)))
+    except (TypeError, ValueError) as error:
+        raise ContractBroken(f"{expected}, but returned {said!r}") from error
+    for name, options in found:
+        if not isinstance(name, str | None) or not all(isinstance(option, cfg.Opt) for option in options):
+            raise ContractBroken(f"{expected}, but returned {said!r}")
+    return found
+
+
+def register(conf: cfg.ConfigOpts, options: Options) -> None:
+    """Register options with a configuration, and read their values once; what is there already stays.
+
+    :raises ContractBroken: if there is another option of the same name
+    :raises ConfigError: if a value does not parse
+    """
+    for group, opts in options:
+        for option in opts:
+            try:
+                is_new = conf.register_opt(option, group=group)
+            except cfg.DuplicateOptError as error:
+                raise ContractBroken(
+                    f"its option {option.name} of [{group or 'DEFAULT'}] is another one than that which is"
+                    " registered already under this name: name the option, or its group, after the package"
+                ) from error
+            if is_new:
+                config.read_once(conf, option.dest, group)
+
+
+def as_mapping(options: Options) -> Mapping[Group, list[cfg.Opt]]:
+    """The options of each group; of those that several bring, one."""
+    found: dict[Group, dict[str, cfg.Opt]] = {}
+    for group, opts in options:
+        for option in opts:
+            found.setdefault(group, {}).setdefault(option.dest, option)
+    return {group: list(opts.values()) for group, opts in found.items()}
