@@ -12,7 +12,7 @@ import click
 from solar_orch import __version__
 from solar_orch.cli.arguments import App
 from solar_orch.cli.translation import OrchGroup
-from solar_orch.cli.verbs import checking, making, picturing, steering, viewing
+from solar_orch.cli.verbs import checking, making, parts, picturing, steering, viewing
 
 _EPILOG = """\b
 Exit codes of run, report, and what takes -w:
@@ -49,6 +49,6 @@ def orch(ctx: click.Context, config_files: tuple[str, ...], config_dirs: tuple[s
     ctx.call_on_close(ctx.obj.close)
 
 
-for _subject in (making, checking, steering, viewing, picturing):
+for _subject in (making, checking, steering, viewing, picturing, parts):
     for _command in _subject.COMMANDS:
         orch.add_command(_command)

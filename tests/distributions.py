@@ -1,0 +1,57 @@
+"""Distributions of third parties, installed as pip installs them, but into a directory of their own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+
+def install(source: Path, home: Path) -> Path:
+    """Build and install the distribution whose setup.cfg is in `source`, without what it requires.
+
+    :param home: becomes the directory to be put on the path
+    :return: `home`
+    """
+    # What a build leaves behind must not lie in the source.
+    copy = home.with_name(f"{home.name}-source")
+    shutil.copytree(source, copy, ignore=shutil.ignore_patterns("build", "*.egg-info", "__pycache__"))
+    subprocess.run(
+        [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation", "--no-index",
+         "--disable-pip-version-check", "--target", str(home), str(copy)],
+        check=True,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )  # fmt: skip
+    return home
+
+
+def environment(*homes: Path, base: Mapping[str, str] | None = None) -> dict[str, str]:
+    """An environment in which the distributions of these directories are installed."""
+    env = dict(os.environ if base is None else base)
+    paths = [*map(str, homes), *filter(None, env.get("PYTHONPATH", "").split(os.pathsep))]
+    env["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(paths))
+    return env
+
+
+def run_own_tests(source: Path, home: Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run the tests of a distribution as its author does, with the distribution installed in `home`.
+
+    :param cwd: an empty directory, into which its tests are copied
+    """
+    tests = cwd / "tests"
+    shutil.copytree(source / "tests", tests, ignore=shutil.ignore_patterns("__pycache__"))
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tests)],
+        cwd=cwd,
+        env=environment(home),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
