@@ -1,0 +1,261 @@
+"""The distributions of ``docs/examples`` with real workers and commands, as their users have them."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from distributions import environment, install
+from harness import PATIENCE, Site, plan, task, wait_until
+
+EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
+
+Homes = Callable[[str], Path]
+
+
+@pytest.fixture(scope="module")
+def homes(tmp_path_factory: pytest.TempPathFactory) -> Homes:
+    """Where a distribution is installed, once for all tests of this file."""
+    found: dict[str, Path] = {}
+
+    def home(name: str) -> Path:
+        if name not in found:
+            found[name] = install(EXAMPLES / name, tmp_path_factory.mktemp(name) / "home")
+        return found[name]
+
+    return home
+
+
+@pytest.fixture
+def equipped(site: Site, homes: Homes) -> Callable[..., Site]:
+    """A site where a distribution is installed; options are given as ``group__name``."""
+
+    def equip(name: str, **options: object) -> Site:
+        site.env = environment(homes(name), base=site.env)
+        site.env |= {f"OS_{option.upper()}": str(value) for option, value in options.items()}
+        return site
+
+    return equip
+
+
+# -- a server ------------------------------------------------------------------------------
+
+
+@dataclass
+class Server:
+    """A real HTTP server; tests say how it answers, and read what it was asked."""
+
+    url: str
+    answer: Callable[[str], tuple[int, bytes]]
+    paths: list[str] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)
+    #: Set when a client has gone that got no answer.
+    left: threading.Event = field(default_factory=threading.Event)
+    #: Requests of `/held` are answered when this is set.
+    letting_go: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def told(self) -> list[dict[str, Any]]:
+        """The bodies as JSON."""
+        return [json.loads(body) for body in self.bodies]
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    served = Server("", lambda path: (200, b'{"state": "up", "version": "2.4"}'))
+
+    class Handler(BaseHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+        def do_GET(self) -> None:
+            body = self.rfile.read(int(self.headers.get("content-length", 0)))
+            served.headers.append({name.lower(): value for name, value in self.headers.items()})
+            served.bodies.append(body)
+            served.paths.append(self.path)
+            if self.path == "/hanging" and self.rfile.read(1) == b"":
+                served.left.set()
+                return
+            if self.path == "/held":
+                served.letting_go.wait(PATIENCE)
+            status, answer = served.answer(self.path)
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        do_POST = do_GET
+
+    class Quiet(ThreadingHTTPServer):
+        daemon_threads = True
+
+        def handle_error(self, *_: object) -> None:
+            """A client that was killed has broken off."""
+
+    http_server = Quiet(("127.0.0.1", 0), Handler)
+    served.url = f"http://127.0.0.1:{http_server.server_port}"
+    thread = threading.Thread(target=http_server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    yield served
+    served.letting_go.set()
+    http_server.shutdown()
+    http_server.server_close()
+
+
+# -- solar-http ----------------------------------------------------------------------------
+
+
+def test_http_waits_for_a_service_and_hands_on_what_it_says(equipped: Callable[..., Site], server: Server):
+    states = iter([(503, b"not yet"), (200, b'{"state": "starting"}')])
+    server.answer = lambda path: next(states, (200, b'{"state": "up", "version": "2.4"}'))
+    site = equipped("solar-http")
+    site.worker()
+    expect = {"status": 200, "json": {"/state": "up"}}
+    ended = site.run(
+        plan(
+            task(
+                "up", "http", f"{server.url}/health", kwargs={"expect": expect, "within": 60, "every": 0.05}
+            ),
+            task("said", "echo", "version ${tasks.up.result.json.version}", after=["up"]),
+            task(
+                "missing",
+                "http",
+                f"{server.url}/",
+                kwargs={"expect": {"contains": "nothing of this"}},
+                after=["said"],
+            ),
+            task("wrong", "http", "gopher://host/", retry=3),
+        )
+    )
+    assert len(server.paths) == 4
+    assert ended["said"]["output"] == "version 2.4\n"
+    assert "503" in ended["up"]["output"]
+    assert ended["missing"]["errmsg"] == f"GET {server.url}/: the body does not contain 'nothing of this'"
+    assert (ended["wrong"]["status"], ended["wrong"]["attempt"]) == ("ERROR", 1)
+
+
+def test_http_keeps_secrets_to_itself(equipped: Callable[..., Site], server: Server):
+    site = equipped("solar-http")
+    site.env["TOKEN"] = "t0p-s3cret"
+    worker = site.worker()
+    server.answer = lambda path: (401, b"the token t0p-s3cret is not known")
+    headers = {"Authorization": "Bearer ${env.TOKEN}"}
+    ended = site.run(plan(task("a", "http", f"{server.url}/?t=${{env.TOKEN}}", kwargs={"headers": headers})))
+    assert server.headers[0]["authorization"] == "Bearer t0p-s3cret"
+    assert ended["a"]["output"].endswith("the token *** is not known\n")
+    assert ended["a"]["errmsg"].endswith("status 401 Unauthorized, expected 200-299")
+    worker.stop()
+    assert "s3cret" not in worker.log + json.dumps(ended.report)
+
+
+def test_http_is_ended_by_a_kill_and_by_a_time_limit(equipped: Callable[..., Site], server: Server):
+    site = equipped("solar-http")
+    site.worker()
+    limited = site.run(plan(task("a", "http", f"{server.url}/hanging", timelimit=0.2)))
+    assert limited["a"]["errmsg"] == "ExecutionTimeout: timelimit of 0.2 s exceeded"
+    assert server.left.wait(PATIENCE)
+    server.left.clear()
+    uid = site.want(plan(task("a", "http", f"{server.url}/hanging")))
+    wait_until(lambda: len(server.paths) == 2)
+    assert site.orch("cancel", uid, "--task", "a").returncode == 0
+    assert site.ended(uid)["a"]["errmsg"].startswith("cancelled by ")
+    assert server.left.wait(PATIENCE)
+
+
+# -- solar-webhook -------------------------------------------------------------------------
+
+
+def test_webhook_tells_of_each_end(equipped: Callable[..., Site], server: Server):
+    site = equipped("solar-webhook", webhook__url=f"{server.url}/hook", webhook__interval=0.05)
+    worker = site.worker()
+    good = site.run(plan(task("a"), name="good")).report["uid"]
+    bad = site.run(plan(task("a", "cmd", "[ -e mended ]"), task("b", after=["a"]), name="bad")).report["uid"]
+    wait_until(lambda: len(server.bodies) == 2)
+    assert {told["type"]: told["data"]["uid"] for told in server.told} == {
+        "plan.finished": good,
+        "plan.failed": bad,
+    }
+    [failed] = [told["data"] for told in server.told if told["type"] == "plan.failed"]
+    assert failed["tasks"] == {"ERROR": 1, "PENDING": 1}
+    assert failed["failed"] == [{"name": "a", "error": "exit code 1"}]
+    site.open("mended")
+    assert site.orch("retry", bad, "-w", "60").returncode == 0
+    wait_until(lambda: len(server.bodies) == 3)
+    assert server.told[2]["type"] == "plan.finished"
+    assert worker.stop() == 0
+    # What has been told is not told again.
+    site.worker()
+    site.run(plan(task("a"), name="later"))
+    wait_until(lambda: len(server.bodies) == 4)
+    assert server.told[3]["data"]["name"] == "later"
+
+
+def test_webhook_tells_after_kill_9_what_it_could_not_tell_before(
+    equipped: Callable[..., Site], server: Server
+):
+    server.answer = lambda path: (500, b"")
+    site = equipped(
+        "solar-webhook",
+        webhook__url=f"{server.url}/hook",
+        webhook__interval=0.05,
+        webhook__retry_delay=0.05,
+        webhook__secret="whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+    )
+    worker = site.worker()
+    uid = site.run(plan(task("a"))).report["uid"]
+    wait_until(lambda: len(server.bodies) >= 2)
+    worker.kill()
+    refused = len(server.bodies)
+    server.answer = lambda path: (204, b"")
+    site.worker()
+    wait_until(lambda: len(server.bodies) > refused)
+    assert {told["data"]["uid"] for told in server.told} == {uid}
+    assert len({headers["webhook-id"] for headers in server.headers}) == 1
+    assert all(headers["webhook-signature"].startswith("v1,") for headers in server.headers)
+
+
+def test_webhook_tells_of_what_ended_while_it_could_not_look(equipped: Callable[..., Site], server: Server):
+    # The first time that it looks is the last before it is killed.
+    site = equipped("solar-webhook", webhook__url=f"{server.url}/hook", webhook__interval=3600)
+    worker = site.worker()
+    wait_until((site.state / "webhook.db").exists)
+    uid = site.run(plan(task("a"))).report["uid"]
+    worker.kill()
+    assert server.bodies == []
+    site.worker()
+    wait_until(lambda: server.bodies)
+    assert server.told[0]["data"]["uid"] == uid
+
+
+def test_webhook_tells_again_what_was_not_confirmed(equipped: Callable[..., Site], server: Server):
+    site = equipped("solar-webhook", webhook__url=f"{server.url}/held", webhook__interval=0.05)
+    worker = site.worker()
+    site.run(plan(task("a")))
+    wait_until(lambda: len(server.bodies) == 1)
+    worker.kill()
+    server.letting_go.set()
+    site.worker()
+    wait_until(lambda: len(server.bodies) == 2)
+    assert server.headers[0]["webhook-id"] == server.headers[1]["webhook-id"]
+    assert server.bodies[0] == server.bodies[1]
+
+
+def test_webhook_tells_of_what_a_command_has_run(equipped: Callable[..., Site], server: Server):
+    site = equipped("solar-webhook", webhook__url=f"{server.url}/hook")
+    done = site.orch("run", site.write("plan.json", plan(task("a"))))
+    assert done.returncode == 0, done.stderr
+    assert [told["type"] for told in server.told] == ["plan.finished"]
+
+
+def test_webhook_refuses_options_that_cannot_be_used(equipped: Callable[..., Site]):
+    site = equipped("solar-webhook", webhook__url="https://user:s3cret@host/")
+    line = site.refused_worker()
+    assert "[webhook] url: it must hold neither a user nor the port 0" in line
+    assert "s3cret" not in line
