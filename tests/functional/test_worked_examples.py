@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from distributions import environment, install
-from harness import PATIENCE, Site, plan, task, wait_until
+from harness import PATIENCE, Site, at_once, marked, plan, task, wait_until
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 
@@ -259,3 +259,125 @@ def test_webhook_refuses_options_that_cannot_be_used(equipped: Callable[..., Sit
     line = site.refused_worker()
     assert "[webhook] url: it must hold neither a user nor the port 0" in line
     assert "s3cret" not in line
+
+
+# -- solar-rehearsal -----------------------------------------------------------------------
+
+
+def test_a_rehearsal_shows_all_and_does_nothing(equipped: Callable[..., Site], homes: Homes, server: Server):
+    site = equipped("solar-rehearsal", rehearse__results="look:2.3", rehearse__failing="web1.check")
+    site.env = environment(homes("solar-http"), base=site.env)
+    site.env["TOKEN"] = "t0p-s3cret"
+    site.set(tasks_driver="rehearse")
+    made = plan(
+        task("ask", "approval", "now?"),
+        task("look", "http", f"{server.url}/", after=["ask"]),
+        task("old", "cmd", ["touch", "made by old"], after=["look"], when="${tasks.look.result} == 2.3"),
+        task("new", "cmd", "touch new", after=["look"], when="${tasks.look.result} == 2.4"),
+        task(
+            "web1.switch",
+            "ssh",
+            "restart ${env.TOKEN}",
+            target="web1",
+            kwargs={"user": "deploy", "env": {"A": "b c"}, "cwd": "/srv", "stdin": "text"},
+            after=["old"],
+        ),
+        task("web1.check", "sleep", 3600, after=["web1.switch"], retry=1),
+        task("announce", "solar_resource", "board", "announce", after=["web1.check"]),
+        task("misfit", "http", f"{server.url}/", kwargs={"expected": 1}),
+        task("wrong", "cmd", "touch wrong", kwargs={"shell": True}),
+    )
+    site.worker()
+    ended = site.run(made)
+    assert ended.states == {
+        "ask": "SUCCESS",
+        "look": "SUCCESS",
+        "old": "SUCCESS",
+        "new": "NOOP",
+        "web1.switch": "SUCCESS",
+        "web1.check": "ERROR",
+        "announce": "PENDING",
+        "misfit": "ERROR",
+        "wrong": "ERROR",
+    }
+    assert ended["ask"]["output"] == "would ask: now?\n"
+    assert ended["look"]["output"] == f'would run http("{server.url}/")\n'
+    assert ended["old"]["output"] == "would run here: touch 'made by old'\n"
+    assert ended["web1.switch"]["output"] == (
+        "would run on deploy@web1: restart ***\n  in /srv\n  with A='b c'\n  with 4 characters on stdin\n"
+    )
+    assert (ended["web1.check"]["attempt"], ended["web1.check"]["output"]) == (2, "would wait 3600 s\n")
+    assert "expected" in ended["misfit"]["errmsg"]
+    assert "shell" in ended["wrong"]["errmsg"]
+    assert server.paths == []
+    assert not any((site.root / name).exists() for name in ("made by old", "new", "wrong"))
+
+
+def test_what_is_not_approved_waits_also_for_another_worker(equipped: Callable[..., Site]):
+    site = equipped("solar-rehearsal")
+    site.set(tasks_driver="approve", lease=1)
+    worker = site.worker()
+    uid = site.want(
+        plan(
+            task("yes", "approval", "shall we?"),
+            task("no", "approval", "and this?"),
+            task("run", "cmd", "true"),
+        )
+    )
+    wait_until(lambda: set(site.look(uid).states.values()) == {"INPROGRESS", "SUCCESS"})
+    worker.kill()
+    (site.state / "approvals" / f"{uid}~yes").write_text("yes, says Ann\n")
+    (site.state / "approvals" / f"{uid}~no").write_text("no, says Bob\n")
+    site.worker()
+    ended = site.ended(uid)
+    assert ended.states == {"yes": "SUCCESS", "no": "ERROR", "run": "SUCCESS"}
+    assert ended["yes"]["output"].startswith(
+        f"shall we?\nto approve: echo yes > '{site.state}/approvals/{uid}~yes'"
+    )
+    assert ended["no"]["errmsg"] == "not approved: no, says Bob"
+
+
+# -- solar-rolling -------------------------------------------------------------------------
+
+
+def rolling_plan() -> dict[str, Any]:
+    """Two steps on each of eight hosts, the first without a limit to hold it."""
+    tasks = []
+    for number in range(8):
+        host = f"web{number}"
+        tasks += [
+            task(f"{host}.download", "cmd", marked(), target=host),
+            task(f"{host}.switch", "cmd", marked("sleep 0.05"), after=[f"{host}.download"], target=host),
+        ]
+    return plan(*tasks, task("log", "cmd", marked("sleep 0.05")), name="fleet")
+
+
+@pytest.mark.parametrize(("percent", "most"), [(25, 2), (50, 4), (5, 1)])
+def test_a_rolling_plan_is_rehearsed_within_its_limit(equipped: Callable[..., Site], percent: int, most: int):
+    site = equipped("solar-rolling", rolling__percent=percent)
+    site.set(limits="rolling")
+    done = site.orch("run", "--dry-run", "--format", "json", site.write("plan.json", rolling_plan()))
+    assert done.returncode == 0, done.stderr
+    waves = [
+        [start["target"] for start in wave if start["target"]] for wave in json.loads(done.stdout)["waves"]
+    ]
+    assert sum(map(len, waves)) == 16
+    assert max(map(len, waves)) == most
+    held = site.orch("run", "--dry-run", "plan.json").stdout
+    assert "limit rolling" in held
+
+
+def test_a_rolling_plan_runs_within_its_limit(equipped: Callable[..., Site]):
+    site = equipped("solar-rolling", rolling__percent=25)
+    site.set(limits="rolling")
+    done = site.orch("run", site.write("plan.json", rolling_plan()))
+    assert done.returncode == 0, done.stderr
+    hosts = [mark.task for mark in site.marks if mark.task != "log"]
+    assert len(hosts) == 32
+    assert at_once(site.marks, hosts) == 2
+
+
+def test_a_rolling_limit_that_is_no_percentage_is_refused(equipped: Callable[..., Site]):
+    site = equipped("solar-rolling", rolling__percent=101)
+    site.set(limits="rolling")
+    assert "option percent = '101'" in site.refused_worker()
