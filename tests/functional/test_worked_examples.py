@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -381,3 +383,189 @@ def test_a_rolling_limit_that_is_no_percentage_is_refused(equipped: Callable[...
     site = equipped("solar-rolling", rolling__percent=101)
     site.set(limits="rolling")
     assert "option percent = '101'" in site.refused_worker()
+
+
+# -- solar-mini-core -----------------------------------------------------------------------
+
+RESOURCES = {
+    "db1": {
+        "host": "dbhost",
+        "inputs": {"port": 5432},
+        "actions": {"run": 'echo "db $INPUT_PORT" >> made', "update": 'echo "db now $INPUT_PORT" >> made'},
+    },
+    "pool": {
+        "inputs": {"db": {"from": "db1.port"}, "size": 4},
+        "actions": {"run": 'echo "pool $INPUT_DB $INPUT_SIZE" >> made', "update": "./update-pool"},
+    },
+    "web1": {
+        "inputs": {"db": {"from": "pool.db"}, "motto": "it's new"},
+        "actions": {
+            "run": 'echo "web $INPUT_DB $INPUT_MOTTO" >> made',
+            "update": 'echo "web now $INPUT_DB $INPUT_MOTTO" >> made',
+        },
+    },
+}
+
+
+class Mini:
+    """The command ``mini`` on a site."""
+
+    def __init__(self, site: Site, home: Path) -> None:
+        self.site = site
+        self._command = home / "bin" / "mini"
+        self.directory = site.root / "mini"
+        (self.directory / "resources").mkdir(parents=True)
+        for name, resource in RESOURCES.items():
+            (self.directory / "resources" / f"{name}.yaml").write_text(json.dumps(resource))
+
+    def __call__(self, *args: str, code: int = 0) -> list[str]:
+        """What it prints, as lines."""
+        done = subprocess.run(
+            [sys.executable, str(self._command), *args],
+            env=self.site.env,
+            cwd=self.site.root,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+        assert done.returncode == code, done.stdout + done.stderr
+        assert "Traceback" not in done.stderr, done.stderr
+        return (done.stdout or done.stderr).splitlines()
+
+    @property
+    def made(self) -> list[str]:
+        """What the actions have noted."""
+        return (self.directory / "made").read_text().splitlines()
+
+
+@pytest.fixture
+def mini(equipped: Callable[..., Site], homes: Homes) -> Mini:
+    site = equipped("solar-mini-core")
+    site.env["OS_MINI__DIRECTORY"] = str(site.root / "mini")
+    return Mini(site, homes("solar-mini-core"))
+
+
+@pytest.mark.parametrize("with_worker", [False, True])
+def test_mini_makes_what_is_wanted_and_mends_what_failed(mini: Mini, with_worker: bool):
+    if with_worker:
+        mini.site.set(tasks_driver="mini")
+        mini.site.worker()
+    assert mini("resource", "list") == [
+        "db1: to be changed: run",
+        "pool (needs db1): to be changed: run",
+        "web1 (needs pool): to be changed: run",
+    ]
+    assert mini("resource", "show", "pool") == [
+        "db = 5432 (from db1.port)",
+        "size = 4",
+        "actions: run, update",
+    ]
+    assert mini("changes", "stage")[0] == "db1.run  port: null -> 5432"
+    [uid] = mini("changes", "process")
+    ran = mini("changes", "run")
+    assert ran == ["SUCCESS  db1.run", "SUCCESS  pool.run", "SUCCESS  web1.run"]
+    assert mini.made == ["db 5432", "pool 5432 4", "web 5432 it's new"]
+    assert [line.split("  ")[:2] for line in mini("changes", "history")] == [
+        ["success", "db1.run"],
+        ["success", "pool.run"],
+        ["success", "web1.run"],
+    ]
+    assert mini("resource", "list")[0] == "db1: as it is to be"
+    assert mini("changes", "stage") == ["all resources are as they are to be"]
+    assert uid in "".join(mini("orch", "list"))
+
+    # A change goes on to all that are connected; one of its actions fails.
+    mini("resource", "set", "db1", "port=5433")
+    assert [line.split("  ")[0] for line in mini("changes", "stage")] == [
+        "db1.update",
+        "pool.update",
+        "web1.update",
+    ]
+    mini("changes", "process")
+    ran = mini("changes", "run", code=1)
+    assert [line.split("  ")[0] for line in ran] == ["SUCCESS", "ERROR", "PENDING"]
+    assert [line.split("  ")[:2] for line in mini("changes", "history")][3:] == [
+        ["success", "db1.update"],
+        ["error", "pool.update"],
+        ["staged", "web1.update"],
+    ]
+    assert mini("resource", "list")[1:] == [
+        "pool (needs db1): to be changed: update",
+        "web1 (needs pool): to be changed: update",
+    ]
+
+    # Mended, it is made, and what waited for it.
+    script = mini.directory / "update-pool"
+    script.write_text('#!/bin/sh\necho "pool now $INPUT_DB" >> made\n')
+    script.chmod(0o755)
+    mini("changes", "stage")
+    mini("changes", "process")
+    assert mini("changes", "run") == ["SUCCESS  pool.update", "SUCCESS  web1.update"]
+    assert mini.made[3:] == ["db now 5433", "pool now 5433", "web now 5433 it's new"]
+    assert [line.split("  ")[0] for line in mini("changes", "history")] == ["success"] * 6
+
+
+def test_mini_has_what_failed_tried_again_by_the_commands_below_it(mini: Mini):
+    (mini.directory / "resources" / "pool.yaml").write_text(
+        json.dumps(
+            {"actions": {"run": "[ -e mended ] && echo pool >> made"}, "inputs": {"db": {"from": "db1.port"}}}
+        )
+    )
+    mini("changes", "stage")
+    mini("changes", "process")
+    mini("changes", "run", code=1)
+    (mini.directory / "mended").touch()
+    mini("orch", "retry", "last", code=4)  # no worker is up
+    mini("orch", "run", "last")
+    assert mini.made == ["db 5432", "pool", "web 5432 it's new"]
+    assert [line.split("  ")[0] for line in mini("changes", "history")] == ["success"] * 3
+
+
+def test_mini_takes_back_what_is_no_longer_wanted(mini: Mini):
+    mini("changes", "stage")
+    mini("resource", "set", "db1", "port=1", "port=2")
+    assert mini("changes", "stage")[0] == "db1.run  port: null -> 2"
+    assert len(mini("changes", "history")) == 3
+    (mini.directory / "resources" / "web1.yaml").unlink()
+    mini("changes", "stage")
+    assert [line.split("  ")[1] for line in mini("changes", "history")] == ["db1.run", "pool.run"]
+
+
+def test_mini_orders_what_is_connected_through_what_does_not_change(mini: Mini):
+    mini("changes", "stage")
+    store = mini.site.store
+    store.log.discard([item["id"] for item in store.log.staged() if item["resource"] == "pool"])
+    [uid] = mini("changes", "process")
+    tasks = {task.name: task.after for task in store.plans.model(uid).tasks}
+    assert tasks == {"db1.run": [], "web1.run": ["db1.run"]}
+    assert {task.target for task in store.plans.model(uid).tasks} == {"dbhost", None}
+
+
+def test_mini_says_what_is_wrong(mini: Mini):
+    def error(*args: str, code: int = 1) -> str:
+        return mini(*args, code=code)[-1]
+
+    assert error("changes", "process").startswith("Error: nothing is staged")
+    assert error("changes", "run").startswith("Error: there is no plan yet")
+    assert (
+        error("resource", "show", "web2") == "Error: resource web2: is not there; there are: db1, pool, web1"
+    )
+    assert error("resource", "show", "../db1").startswith("Error: resource ../db1: a name holds")
+    assert error("resource", "set", "db1", "ports=1").endswith("has no input ports; there are: port")
+    assert error("resource", "set", "db1", "ports", code=2).endswith("is not of the form INPUT=VALUE")
+    broken = mini.directory / "resources" / "broken.yaml"
+    for text, problem in (
+        ("inputs: [", "is no YAML"),
+        ("input: {}", "must be a mapping of actions, host, inputs"),
+        ("inputs: {a: {from: db1}}", "must be from RESOURCE.INPUT"),
+        ("inputs: {a: {from: web9.port}}", "is connected to web9, which is not there"),
+        ("inputs: {a: {from: broken.a}}", "needs itself: broken -> broken"),
+        ("inputs: {a: {from: db1.ports}}", "db1 has no input ports"),
+        ("inputs: {a: 1}", "has to be changed, and has no action run"),
+    ):
+        broken.write_text(text)
+        said = error("changes", "stage")
+        assert said.startswith("Error: resource broken: "), said
+        assert problem in said
