@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import click
-import yaml
 from oslo_config import cfg
 
-from mini_core import changes, driver, running
+from mini_core import changes, driver
 from mini_core.resources import Connection, Resources
 from solar_orch import Orchestrator, config
 from solar_orch.cli import orch
@@ -90,15 +89,22 @@ def show(site: _Site, name: str) -> None:
 @click.argument("assignments", nargs=-1, required=True, metavar="INPUT=VALUE...")
 @click.pass_obj
 def set_inputs(site: _Site, name: str, assignments: tuple[str, ...]) -> None:
-    """Give inputs of a resource other values, numbers and texts as YAML has them."""
+    """Give inputs of a resource other values: numbers, or else texts."""
     values = {}
     for assignment in assignments:
         key, sign, text = assignment.partition("=")
         if not sign:
             raise click.UsageError(f"{assignment!r} is not of the form INPUT=VALUE")
-        value = yaml.safe_load(text) if text else ""
-        values[key] = value if isinstance(value, int | float) else text
+        values[key] = _number(text)
     site.resources.set(name, values)
+
+
+def _number(text: str) -> int | float | str:
+    """The number that a text writes, or else the text."""
+    for kind in (int, float):
+        with suppress(ValueError):
+            return kind(text)
+    return text
 
 
 @main.group(name="changes")
@@ -131,6 +137,8 @@ def process(site: _Site) -> None:
 @click.pass_obj
 def run(site: _Site) -> None:
     """Run the plan that was made last; exits with 1 if a change could not be made."""
+    from mini_core import running  # only what runs plans needs gevent
+
     with site.orchestrator() as orchestrator:
         outcomes = running.run(orchestrator, site.conf, lambda line: click.echo(line, err=True))
     for task in outcomes:
