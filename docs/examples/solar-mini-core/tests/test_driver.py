@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from solar_orch.testing import task
+from solar_orch.testing import TasksDriverConformance, task
 from solar_orch.testing.hosting import Solar
 
 DB = """
@@ -16,6 +16,19 @@ actions:
   update: "[ -e mended ]"
   remove: sleep 3600
 """
+
+
+class TestMini(TasksDriverConformance):
+    name = "mini"
+    plan = (task("db.run", "solar_resource", "db", "run"), task("b", "cmd", "true", after=["db.run"]))
+    lasting = task("db.remove", "solar_resource", "db", "remove")
+
+    @pytest.fixture(autouse=True)
+    def resources(self, tmp_path: Path) -> None:
+        """The directory is known only now."""
+        (tmp_path / "resources").mkdir()
+        (tmp_path / "resources" / "db.yaml").write_text(DB)
+        self.options = {"mini": {"directory": tmp_path}}
 
 
 @pytest.fixture

@@ -32,6 +32,12 @@ def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
                     default=[],
                     help="Names of tasks that fail in a rehearsal, to see what follows.",
                 ),
+                cfg.FloatOpt(
+                    "longest_sleep",
+                    default=0.0,
+                    min=0.0,
+                    help="Seconds that a task of type sleep takes in a rehearsal at most.",
+                ),
                 cfg.DictOpt(
                     "results",
                     default={},
@@ -83,8 +89,11 @@ class Tasks(approval.Tasks):
         return self._show_command(ctxt, where, command, env, cwd, stdin)
 
     def sleep(self, ctxt: Ctxt, /, seconds: float) -> Any:
-        """Show how long it would take."""
-        return self._show(ctxt, f"would wait {seconds} s")
+        """Show how long it would take, and take as much of it as the option allows."""
+        result = self._show(ctxt, f"would wait {seconds} s")
+        longest = self.conf[GROUP].longest_sleep
+        super().sleep(ctxt, min(seconds, longest) if isinstance(seconds, int | float) else seconds)
+        return result
 
     def approval(self, ctxt: Ctxt, /, question: str) -> Any:
         """Show what would be asked."""

@@ -6,8 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from solar_orch.testing import task
+from solar_orch.testing import TasksDriverConformance, task
 from solar_orch.testing.hosting import Solar
+
+
+class TestApprove(TasksDriverConformance):
+    name = "approve"
+    lasting = task("ask", "approval", "shall we?")
 
 
 @pytest.fixture

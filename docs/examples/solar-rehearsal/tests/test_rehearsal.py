@@ -6,8 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from solar_orch.testing import task
+from solar_orch.testing import TasksDriverConformance, task
 from solar_orch.testing.hosting import Solar
+
+
+class TestRehearse(TasksDriverConformance):
+    name = "rehearse"
+    # What lasts is a sleep; and a task type of another package has a result although it does not run.
+    options = {"rehearse": {"longest_sleep": 3600, "results": "call:hello"}}
 
 
 @pytest.fixture
@@ -72,6 +78,14 @@ def test_arguments_that_do_not_fit_are_found(rehearsing: Solar):
     ended = rehearsing.run(task("a", "cmd", "true", kwargs={"shell": True}, retry=2))
     assert ended["a"]["attempt"] == 1
     assert "it takes cmd(command, *, env=None" in ended["a"]["errmsg"]
+
+
+def test_a_sleep_that_is_none_is_found(rehearsing: Solar):
+    ended = rehearsing.run(task("a", "sleep", "long"), task("b", "sleep", -1))
+    assert {found["errmsg"] for found in map(ended.__getitem__, "ab")} == {
+        "sleep: seconds must be a number that is not negative, not 'long'",
+        "sleep: seconds must be a number that is not negative, not -1",
+    }
 
 
 def test_secrets_are_not_shown(rehearsing: Solar, monkeypatch: pytest.MonkeyPatch):
