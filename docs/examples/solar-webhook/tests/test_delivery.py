@@ -76,5 +76,9 @@ def test_nobody_there_is_a_problem():
     assert "refused" in problem
 
 
+def test_a_host_that_there_cannot_be_is_a_problem():
+    assert Receiver(f"http://{'a' * 64}.example/", 20, None).post("a", b"", None)
+
+
 def test_a_receiver_is_named_without_what_is_often_secret():
     assert str(Receiver("https://host:1/s3cret?token=s3cret", 1, None)) == "https://host:1"
