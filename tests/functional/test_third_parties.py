@@ -207,3 +207,25 @@ def test_a_broken_part_that_is_not_selected_disturbs_nobody(site: Site):
     )
     site.worker()
     assert site.run(plan(task("a"))).status == "finished"
+
+
+POST = """
+    from solar_orch.executors import inline
+
+    Executor, Client = inline.Executor, inline.Client
+
+    def private_address(conf, path):
+        with open(conf.orchestration.state_dir + "/asked", "a") as file:
+            file.write(path + "\\n")
+        return "post:" + path
+"""
+
+
+def test_run_has_the_executor_say_where_nobody_else_sends(site: Site):
+    packages.install(site, "post", {"solar.orchestration.executors": {"post": "post"}}, {"post": POST})
+    site.set(executor="post", runner="none")
+    site.state.mkdir(mode=0o700)
+    done = site.orch("run", site.write("plan.json", plan(task("a"))))
+    assert done.returncode == 0, done.stderr
+    paths = (site.state / "asked").read_text().splitlines()
+    assert len(set(paths)) == 3
