@@ -10,10 +10,15 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
+from solar_orch import config
 from solar_orch.doctor.findings import Diagnosis
+from solar_orch.doctor.registry import Registry
 from solar_orch.errors import ExaminationFailed
+
+if TYPE_CHECKING:
+    from oslo_config import cfg
 
 #: Seconds that the import of a part may take.
 PATIENCE = 20.0
@@ -32,6 +37,7 @@ def examine(options: Sequence[str], seconds: float = PATIENCE) -> Diagnosis:
     :raises ConfigError: if the configuration cannot be used
     :raises ExaminationFailed: if it could not be done
     """
+    _load(options)
     return Diagnosis.from_dict(_ask({"options": list(options), "seconds": seconds}))
 
 
@@ -44,8 +50,13 @@ def describe(
     :raises UnknownPart: if there is none
     :raises ConfigError, ExaminationFailed: as :func:`examine`
     """
+    Registry(_load(options)).find(namespace, name)
     request = {"options": list(options), "seconds": seconds, "namespace": namespace, "name": name}
     return cast(list[dict[str, Any]], _ask(request))
+
+
+def _load(options: Sequence[str]) -> cfg.ConfigOpts:
+    return config.load(options, prog="solar-orch")
 
 
 def _ask(request: dict[str, Any]) -> Any:
@@ -68,10 +79,8 @@ def _ask(request: dict[str, Any]) -> Any:
 
 def answer() -> None:
     """Of that process: read what is asked for on stdin, and answer on stdout."""
-    from solar_orch import config
-
     request = json.load(sys.stdin)
-    conf = config.load(request["options"], prog="solar-orch")
+    conf = _load(request["options"])
     seconds = request["seconds"]
     if "namespace" in request:
         from solar_orch.doctor import description

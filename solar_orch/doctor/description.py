@@ -12,7 +12,7 @@ from solar_orch.contracts import options as brought
 from solar_orch.contracts import versions
 from solar_orch.contracts.table import Contract, contract_of
 from solar_orch.doctor import places, statics
-from solar_orch.doctor.examination import of_process, preload
+from solar_orch.doctor.examination import of_process, preload, unfit_task_types
 from solar_orch.doctor.findings import Kind
 from solar_orch.doctor.isolation import run_all
 from solar_orch.doctor.probing import Broken, Probe, patched, probe
@@ -45,13 +45,16 @@ def describe(conf: cfg.ConfigOpts, namespace: str, name: str, seconds: float) ->
     ]
     described = []
     for part, each in ended.items():
-        findings = [finding.as_dict() for finding in of_process(part, conf, each)]
+        found = list(of_process(part, conf, each)) or unfit_task_types([part], conf, seconds)
         described.append(
             {
                 **part.as_dict(),
                 "contract": _contract(contract_of(part.entry.namespace)),
                 **(each.value["description"] if each.value else _UNKNOWN),
-                "findings": [*(item for item in known if _is_about(item, part)), *findings],
+                "findings": [
+                    *(item for item in known if _is_about(item, part)),
+                    *(finding.as_dict() for finding in found),
+                ],
             }
         )
     return described
@@ -71,7 +74,7 @@ _UNKNOWN: dict[str, Any] = {
 
 
 def _is_about(finding: dict[str, Any], part: Part) -> bool:
-    return finding["kind"] == Kind.DUPLICATE or finding["package"] == part.entry.package
+    return bool(finding["kind"] == Kind.DUPLICATE or finding["package"] == part.entry.package)
 
 
 def _look_at(part: Part, conf: cfg.ConfigOpts) -> dict[str, Any]:
@@ -100,8 +103,8 @@ def _description(part: Part, obj: Any, conf: cfg.ConfigOpts) -> dict[str, Any]:
 
 
 def _capabilities(obj: Any) -> list[str] | None:
-    said = getattr(obj, "capabilities", frozenset())
-    return sorted(map(str, said)) if isinstance(said, (set, frozenset)) else None
+    said: Any = getattr(obj, "capabilities", frozenset())
+    return sorted(map(str, said)) if isinstance(said, set | frozenset) else None
 
 
 def _options(part: Part, obj: Any, conf: cfg.ConfigOpts) -> list[dict[str, Any]]:

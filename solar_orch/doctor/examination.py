@@ -8,8 +8,8 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from solar_orch import plugins
 from solar_orch.contracts.options import FUNCTION
@@ -79,14 +79,22 @@ def examine(conf: cfg.ConfigOpts, seconds: float) -> Diagnosis:
 
 def of_process(part: Part, conf: cfg.ConfigOpts, ended: Ended) -> Iterator[Finding]:
     """What is wrong with a part, by what became of the process in which it was looked at."""
-    looked_at, target, package = Probe(part, conf), part.entry.target, part.entry.distribution or "the package"
+    looked_at, target, package = (
+        Probe(part, conf),
+        part.entry.target,
+        part.entry.distribution or "the package",
+    )
     if ended.problem is None:
         yield from map(Finding.from_dict, ended.value["findings"])
     else:
-        kind = Kind.HANG if ended.hung else Kind.CRASH
-        problem = f"importing it {ended.problem}"
-        remedy = f"have it do so when it is used, not when it is imported, or uninstall {package}"
-        yield looked_at.finding(kind, problem, remedy, places.of_frames(ended.frames, target))
+        yield looked_at.finding(
+            Kind.HANG if ended.hung else Kind.CRASH,
+            f"importing it {ended.problem}",
+            f"have it wait when it is used, not when it is imported, or uninstall {package}"
+            if ended.hung
+            else f"mend what it does when it is imported, or uninstall {package}",
+            places.of_frames(ended.frames, target),
+        )
     if ended.written:
         line = ended.written.splitlines()[0]
         yield looked_at.finding(
@@ -127,19 +135,11 @@ def _together(
     if hanging:
         finding = hanging[0]
         return f"{finding.namespace}: {finding.name} from {finding.package}: {finding.problem}", []
-    types = [
-        part
-        for part in parts
-        if part.entry.namespace == plugins.TASK_TYPES and (plugins.TASK_TYPES, part.entry.name) not in wrong
+    sound = [part for part in parts if (part.entry.namespace, part.entry.name) not in wrong]
+    more = unfit_task_types(sound, conf, seconds)
+    host = run_all({"host": patched(functools.partial(build_host, conf))}, seconds * _TIMES_FOR_A_HOST)[
+        "host"
     ]
-    functions: dict[str, Callable[[], Any]] = {
-        "host": patched(functools.partial(build_host, conf)),
-        "types": patched(functools.partial(fit_task_types, types, conf)),
-    }
-    ended = run_all(functions, seconds * _TIMES_FOR_A_HOST)
-    # Where the types cannot be tried, neither can the host be built, and that says why.
-    more = list(map(Finding.from_dict, ended["types"].value or ()))
-    host = ended["host"]
     if host.problem is not None:
         return f"building it {host.problem}", more
     built = host.value
@@ -158,6 +158,20 @@ def _together(
                 )
             )
     return built["problem"], more
+
+
+def unfit_task_types(parts: Sequence[Part], conf: cfg.ConfigOpts, seconds: float) -> list[Finding]:
+    """What is wrong with task types beside those that the configured driver has.
+
+    :param parts: in which nothing has been found; those of other namespaces do not matter
+    """
+    types = [part for part in parts if part.entry.namespace == plugins.TASK_TYPES]
+    if not types:
+        return []
+    fit = patched(functools.partial(fit_task_types, types, conf))
+    ended = run_all({"types": fit}, seconds * _TIMES_FOR_A_HOST)["types"]
+    # Where they cannot be tried, neither can the host be built, and that says why.
+    return list(map(Finding.from_dict, ended.value or ()))
 
 
 def _order(finding: Finding) -> tuple[str, str, str, str]:

@@ -130,5 +130,3 @@ class Diagnosis:
         """The reverse of :meth:`as_dict`."""
         findings = [Finding.from_dict(each) for each in item["findings"]]
         return cls(findings, item["parts"], item["packages"], item["host"])
-
-

@@ -18,9 +18,12 @@ import sys
 import tempfile
 import time
 import traceback
+import types
 from collections.abc import Callable, Collection, Hashable, Mapping
 from dataclasses import dataclass
 from typing import IO, Any, NoReturn, TypeVar
+
+from gevent import getcurrent
 
 from solar_orch.doctor.places import Frames, frames_as_text, frames_of_text
 
@@ -31,6 +34,9 @@ Function = Callable[[], Any]
 
 #: Seconds that a process gets to end itself after its time is over, before it is killed.
 _GRACE = 2.0
+
+#: How the trace of a process begins whose time ran out, as :mod:`faulthandler` writes it.
+_TIMEOUT = "Timeout"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +97,9 @@ class _Process:
 
     def __init__(self, function: Function, seconds: float) -> None:
         self._seconds = seconds
-        self._answer, self._stdout, self._stderr, self._trace = (tempfile.TemporaryFile() for _ in range(4))
+        # Not pipes: whatever the process leaves behind could keep those open, or fill them.
+        files = [tempfile.TemporaryFile() for _ in range(4)]  # noqa: SIM115 - closed when they have been read
+        self._answer, self._stdout, self._stderr, self._trace = files
         self.deadline = time.monotonic() + seconds + _GRACE
         self._pid = os.fork()
         if self._pid == 0:
@@ -116,7 +124,7 @@ class _Process:
             said = json.loads(answer)
             return Ended(said["value"], said["problem"], written=stdout, written_at=said["written_at"])
         frames = frames_of_text(trace)
-        if trace.startswith("Timeout ") or time.monotonic() >= self.deadline:
+        if trace.startswith(_TIMEOUT) or time.monotonic() >= self.deadline:
             return Ended(None, f"does not end within {self._seconds:g} s", True, frames, stdout)
         return Ended(None, _how_it_ended(status, trace, stderr), False, frames, stdout)
 
@@ -128,10 +136,10 @@ class _Process:
             os.setsid()
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
             self._redirect()
-            output = sys.stdout = _Noting(os.fdopen(1, "wb", closefd=False), write_through=True)
+            output = sys.stdout = _Noting(os.fdopen(1, "wb", 0, closefd=False), write_through=True)
             faulthandler.enable(self._trace)
-            faulthandler.dump_traceback_later(self._seconds, exit=True, file=self._trace)
             os._exit = _noted(exit_, self._trace)  # type: ignore[assignment]
+            self._limit_time(exit_)
             value, problem = _called(function)
             answer = {"value": value, "problem": problem, "written_at": output.written_at}
             self._answer.write(json.dumps(answer).encode())
@@ -139,10 +147,31 @@ class _Process:
         finally:
             exit_(0)
 
+    def _limit_time(self, exit_: Callable[[int], NoReturn]) -> None:
+        def expire(_: int, frame: types.FrameType | None) -> None:
+            frames = [*traceback.extract_stack(frame), *_waiting_frames()]
+            self._trace.write(f"{_TIMEOUT}\n{frames_as_text(frames)}".encode())
+            self._trace.flush()
+            exit_(1)
+
+        signal.signal(signal.SIGALRM, expire)
+        signal.setitimer(signal.ITIMER_REAL, self._seconds)
+        # What does not let Python handle signals is ended thus.
+        faulthandler.dump_traceback_later(self._seconds + _GRACE / 2, exit=True, file=self._trace)
+
     def _redirect(self) -> None:
         nothing = os.open(os.devnull, os.O_RDWR)
         for descriptor, to in ((0, nothing), (1, self._stdout.fileno()), (2, self._stderr.fileno())):
             os.dup2(to, descriptor)
+
+
+def _waiting_frames() -> list[traceback.FrameSummary]:
+    """The stack of the main greenlet, if an event loop runs because that waits."""
+    current = getcurrent()
+    while current.parent is not None:
+        current = current.parent
+    frame = current.gr_frame  # None if it is the one that runs
+    return [] if frame is None else list(traceback.extract_stack(frame))
 
 
 def _called(function: Function) -> tuple[Any, str | None]:
@@ -189,5 +218,3 @@ def _how_it_ended(status: int, trace: str, stderr: str) -> str:
     if code < 0:
         return f"ends its process by {signal.Signals(-code).name}{said}"
     return f"ends its process with exit code {code}{said}"
-
-

@@ -9,7 +9,7 @@ import inspect
 import sys
 import types
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from unittest import mock
 
 from solar_orch import plugins
@@ -81,7 +81,7 @@ class Probe:
             raise self._broken(
                 Kind.MALFORMED,
                 f"its target {target!r} is not of the form module or module:attribute",
-                "mend the entry point in the setup.cfg or pyproject.toml of the package, and install it again",
+                "mend the entry point in the setup.cfg or pyproject.toml, and install the package again",
             )
         module = self._imported(match["module"])
         obj: Any = module
@@ -106,8 +106,8 @@ class Probe:
         if isinstance(error, ModuleNotFoundError) and error.name:
             if error.name == module or module.startswith(f"{error.name}."):
                 return (
-                    f"see that {package} holds a module {error.name}, by this name and among the packages that"
-                    " it lists, and install it again"
+                    f"see that {package} holds a module {error.name}, and lists the package that it is in,"
+                    " and install it again"
                 )
             missing = error.name.partition(".")[0]
             return f"install {missing}, and have {package} require it"
@@ -279,8 +279,9 @@ def build_host(conf: cfg.ConfigOpts) -> dict[str, Any]:
     try:
         Host(conf).build()
     except PluginError as error:
+        origin = f" from {error.package}" if error.package else ""
         return {
-            "problem": str(error),
+            "problem": f"{error.namespace}: {error.name}{origin}: {error.cause}",
             "namespace": error.namespace,
             "name": error.name,
             "package": error.package,
@@ -330,4 +331,5 @@ def patched(function: Callable[[], Any]) -> Callable[[], Any]:
 
 @functools.cache
 def _registered() -> importlib.metadata.EntryPoints:
-    return importlib.metadata.entry_points()
+    everything: Any = importlib.metadata.entry_points()  # which typeshed has as of 3.9
+    return cast(importlib.metadata.EntryPoints, everything)

@@ -119,7 +119,6 @@ class Registry:
             raise UnknownPart("name", name, suggestions=alike(name, names), available=names)
         return found
 
-
     def _namespace(self, name: str) -> Namespace:
         contract, read = contract_of(name), name in self._read
         option = contract.option if contract and read else None
@@ -140,12 +139,11 @@ class Registry:
 
     def chosen(self, option: str) -> list[str]:
         """The names that an option selects."""
-        from solar_orch.extensions import option_of  # brings the store; only foreign workers need it
+        if option not in self._conf[GROUP]:
+            from solar_orch.extensions import option_of  # brings the store; only foreign workers need it
 
-        if option in self._conf[GROUP]:
-            value = self._conf[GROUP][option]
-        else:
-            value = option_of(self._conf, option, default="solar")
+            option_of(self._conf, option, default="solar")
+        value = self._conf[GROUP][option]
         return list(value) if isinstance(value, list) else [cast(str, value)]
 
 

@@ -84,9 +84,7 @@ def _unread(namespace: Namespace, registry: Registry) -> Iterator[Finding]:
     for part in namespace.parts:
         if contract is not None and contract.worker is not None:
             meant = alike(contract.worker, registry.workers)
-            problem = (
-                f"it is for a worker {contract.worker}, and no installed package has an extension of this name"
-            )
+            problem = f"it is for a worker {contract.worker}, and no package has an extension of this name"
             remedy = f"install the package that brings the worker {contract.worker}"
         else:
             known = [name.removeprefix(PREFIX) for name in read_by_hosts(registry.workers)]
