@@ -475,8 +475,10 @@ def test_nothing_is_wrong_with_what_ships_and_with_a_part_that_keeps_its_contrac
 
 
 def test_options_that_select_nothing_are_found_with_what_may_have_been_meant(site: Site):
-    site.set(runner="gevents", tasks_driver="sol", limits="per_rack")
-    code, answer = doctor(site)
+    site.set(runner="gevents", tasks_driver="sol")
+    path = site.write("solar.conf", "[orchestration]\nlease = 20\nlimits = per_rack\n")
+    done = site.orch("--config-file", path, "plugins", "doctor", "--format", "json")
+    code, answer = done.returncode, json.loads(done.stdout)
     found = {each["namespace"].removeprefix(PREFIX): each for each in answer["findings"]}
     assert code == 1
     assert {name: (each["kind"], each["name"]) for name, each in found.items()} == {
@@ -484,7 +486,9 @@ def test_options_that_select_nothing_are_found_with_what_may_have_been_meant(sit
         "drivers.tasks": ("selection", "sol"),
         "limits": ("selection", "per_rack"),
     }
-    assert "which the option runner asks for" in found["runners"]["problem"]
+    assert "which the option runner asks for (OS_ORCHESTRATION__RUNNER)" in found["runners"]["problem"]
+    assert (found["limits"]["file"], found["limits"]["line"]) == (path, 3)
+    assert found["limits"]["source"] == "limits = per_rack"
     assert "have runner name gevent" in found["runners"]["remedy"]
     assert "have tasks_driver name solar" in found["drivers.tasks"]["remedy"]
     assert "no package registers this name" in answer["host"]
