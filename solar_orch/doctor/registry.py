@@ -112,11 +112,13 @@ class Registry:
 
         :raises UnknownPart: if there is none
         """
-        parts = self.namespace(namespace).parts
-        found = [part for part in parts if part.entry.name == name]
+        within = self.namespace(namespace)
+        found = [part for part in within.parts if part.entry.name == name]
         if not found:
-            names = list(dict.fromkeys(part.entry.name for part in parts))
-            raise UnknownPart("name", name, suggestions=alike(name, names), available=names)
+            names = list(dict.fromkeys(part.entry.name for part in within.parts))
+            raise UnknownPart(
+                "name", name, where=within.name, suggestions=alike(name, names), available=names
+            )
         return found
 
     def _namespace(self, name: str) -> Namespace:
@@ -145,6 +147,11 @@ class Registry:
             option_of(self._conf, option, default="solar")
         value = self._conf[GROUP][option]
         return list(value) if isinstance(value, list) else [cast(str, value)]
+
+    def set_by(self, option: str) -> str | None:
+        """The file or the environment variable in which an option is set; None if it has its default."""
+        found = self._conf.get_location(option, GROUP)
+        return found.detail if found is not None and found.location.is_user_controlled else None
 
 
 def alike(given: str, known: Collection[str]) -> list[str]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
-import subprocess
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,10 @@ from typing import Any
 
 import pytest
 from distributions import environment, write
-from harness import PATIENCE, Site, open_site, plan, script, task
+from harness import Site, open_site, plan, task, wait_until
+
+from solar_orch.cli.diagnosis import print_diagnosis
+from solar_orch.doctor.findings import Diagnosis
 
 PREFIX = "solar.orchestration."
 RUN = "def run(executors, conf): ...\n"
@@ -157,6 +161,16 @@ BREAKAGES = [
     ),
     Breakage(
         "runners",
+        "threaded",
+        "import socket, threading, time\ndef part(executors, conf): ...\n"
+        "threading.Thread(target=time.sleep, args=[60], name='clock', daemon=True).start()\n"
+        "left = socket.socketpair()\n",
+        "opens",
+        "importing it opens the thread clock and 2 sockets, and a runner may fork",
+        "open it when it is first used",
+    ),
+    Breakage(
+        "runners",
         "newer",
         'solar_orch_api = "2.0"  # here\ndef part(executors, conf, more): ...\n',
         "version",
@@ -237,6 +251,15 @@ BREAKAGES = [
         "value",
         "in [valued], option number = 'many': invalid literal for int()",
         "set number to another value",
+    ),
+    Breakage(
+        "runners",
+        "sealed",
+        RUN.replace("run", "part") + "from oslo_config import cfg\n"
+        "def list_opts():  # here\n    return [('sealed', [cfg.IntOpt('code', secret=True)])]\n",
+        "value",
+        "in [sealed], option code: its value, which is secret, does not parse (OS_SEALED__CODE)",
+        "set code to another value",
     ),
     Breakage(
         "limits",
@@ -320,7 +343,7 @@ def break_all(site: Site) -> Path:
     for name in ("one", "two"):
         write(home, f"twin-{name}", {f"{PREFIX}runners": {"twin": f"twin_{name}:run"}}, {f"twin_{name}": RUN})
     site.env = environment(home, base=site.env)
-    site.env["OS_VALUED__NUMBER"] = "many"
+    site.env |= {"OS_VALUED__NUMBER": "many", "OS_SEALED__CODE": "hunter2"}
     return home
 
 
@@ -386,6 +409,10 @@ def test_nothing_else_is_found(examined: Examined):
     assert "pinger" in examined.answer["host"]
 
 
+def test_a_secret_value_is_not_shown(examined: Examined):
+    assert "hunter2" not in json.dumps(examined.answer)
+
+
 def test_what_a_part_does_when_it_is_imported_reaches_nobody(examined: Examined):
     assert examined.errors == ""
     assert "sleep 600" not in examined.site.commands()
@@ -393,19 +420,13 @@ def test_what_a_part_does_when_it_is_imported_reaches_nobody(examined: Examined)
     assert not examined.site.runtime.exists()
 
 
-def test_the_report_for_people_names_all_and_fits_a_terminal(examined: Examined):
-    site = examined.site
-    terminal = {"COLUMNS": "80", "FORCE_COLOR": "1", "NO_COLOR": "1"}
-    shown = subprocess.run(
-        [script("solar-orch"), "plugins", "doctor", "--timeout", str(PATIENCE_WITH_A_PART)],
-        env={**site.env, **terminal},
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
-    assert shown.returncode == 1
-    lines = re.sub(r"\x1b\[\d*m", "", shown.stdout).splitlines()
+def test_the_report_for_people_names_all_and_fits_a_terminal(
+    examined: Examined, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    for name, value in (("COLUMNS", "80"), ("FORCE_COLOR", "1"), ("NO_COLOR", "1")):
+        monkeypatch.setenv(name, value)
+    print_diagnosis(Diagnosis.from_dict(examined.answer))
+    lines = re.sub(r"\x1b\[\d*m", "", capsys.readouterr().out).splitlines()
     # What is to be copied, as the name of a file, is not broken.
     assert [line for line in lines if len(line) > 80 and str(examined.home) not in line] == []
     at = lines.index(f"{PREFIX}runners")
@@ -454,8 +475,10 @@ def test_nothing_is_wrong_with_what_ships_and_with_a_part_that_keeps_its_contrac
 
 
 def test_options_that_select_nothing_are_found_with_what_may_have_been_meant(site: Site):
-    site.set(runner="gevents", tasks_driver="sol", limits="per_rack")
-    code, answer = doctor(site)
+    site.set(runner="gevents", tasks_driver="sol")
+    path = site.write("solar.conf", "[orchestration]\nlease = 20\nlimits = per_rack\n")
+    done = site.orch("--config-file", path, "plugins", "doctor", "--format", "json")
+    code, answer = done.returncode, json.loads(done.stdout)
     found = {each["namespace"].removeprefix(PREFIX): each for each in answer["findings"]}
     assert code == 1
     assert {name: (each["kind"], each["name"]) for name, each in found.items()} == {
@@ -463,7 +486,9 @@ def test_options_that_select_nothing_are_found_with_what_may_have_been_meant(sit
         "drivers.tasks": ("selection", "sol"),
         "limits": ("selection", "per_rack"),
     }
-    assert "which the option runner asks for" in found["runners"]["problem"]
+    assert "which the option runner asks for (OS_ORCHESTRATION__RUNNER)" in found["runners"]["problem"]
+    assert (found["limits"]["file"], found["limits"]["line"]) == (path, 3)
+    assert found["limits"]["source"] == "limits = per_rack"
     assert "have runner name gevent" in found["runners"]["remedy"]
     assert "have tasks_driver name solar" in found["drivers.tasks"]["remedy"]
     assert "no package registers this name" in answer["host"]
@@ -512,3 +537,28 @@ def test_a_broken_part_that_is_not_selected_disturbs_nothing_but_the_doctor(site
     assert site.run(plan(task("only", "cmd", "echo done"))).status == "finished"
     assert worker.stop() == 0, worker.log
     assert "broken_" not in worker.log
+
+
+def test_what_hangs_and_is_selected_is_why_the_host_cannot_be_built(site: Site):
+    source = "import time\ntime.sleep(600)\n"
+    points = {f"{PREFIX}hooks.tasks.construct": {"slow": "slow:hook"}}
+    site.env = environment(write(site.root / "home", "slow-parts", points, {"slow": source}), base=site.env)
+    done = site.orch("plugins", "doctor", "--timeout", "3", "--format", "json")
+    answer = json.loads(done.stdout)
+    [finding] = answer["findings"]
+    assert (done.returncode, finding["kind"], finding["selected"], finding["line"]) == (1, "hang", True, 2)
+    assert answer["host"] == (
+        "solar.orchestration.hooks.tasks.construct: slow from slow-parts 1.0: importing it does not end within 3 s"
+    )
+
+
+def test_an_interrupt_ends_whatever_was_begun(site: Site):
+    source = "import os, time\nopen(os.environ['SITE'] + '/begun', 'w').close()\ntime.sleep(600)\n"
+    points = {f"{PREFIX}runners": {"slow": "slow:run"}}
+    site.env = environment(write(site.root / "home", "slow-parts", points, {"slow": source}), base=site.env)
+    process = site.start("solar-orch", "plugins", "doctor", "--timeout", "600")
+    wait_until((site.root / "begun").exists)
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.wait() == 130
+    assert "Traceback" not in process.log
+    wait_until(lambda: not site.others())
