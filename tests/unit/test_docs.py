@@ -17,7 +17,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from solar_orch import config, faults
+from solar_orch import config, faults, testing
 from solar_orch.cli import orch
 from solar_orch.cli.rehearsal import as_answer
 from solar_orch.cli.translation import message
@@ -105,6 +105,11 @@ def test_every_namespace_is_explained_and_listed():
     assert len(namespaces) == 11
     for namespace in namespaces:
         assert f".. list-plugins:: {namespace}\n" in described[f"``{namespace}``"] + "\n"
+
+
+def test_every_class_of_the_kit_is_explained():
+    named = set(first_cells(sections(page("testing"))["The conformance kit"]))
+    assert {name for name in testing.PLACES if name.endswith("Conformance")} <= named
 
 
 def test_every_command_and_each_of_its_options_is_described():
