@@ -19,7 +19,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from solar_orch import config, faults, plugins
+from solar_orch import config, faults, plugins, testing
 from solar_orch.cli import orch
 from solar_orch.cli.rehearsal import as_answer
 from solar_orch.cli.translation import message
@@ -139,6 +139,11 @@ def section_of(command: str) -> str:
     text = section_of(group)
     assert re.search(rf"``{re.escape(command)}[` ]", text), command
     return text
+
+
+def test_every_class_of_the_kit_is_explained():
+    named = set(first_cells(sections(page("testing"))["The conformance kit"]))
+    assert {name for name in testing.PLACES if name.endswith("Conformance")} <= named
 
 
 def test_every_command_and_each_of_its_options_is_described():
