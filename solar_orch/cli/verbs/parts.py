@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from solar_orch.cli.verbs.new_part import new
+
 
 @click.group()
 def plugins() -> None:
@@ -14,5 +16,7 @@ def plugins() -> None:
       solar-orch plugins list
     """
 
+
+plugins.add_command(new)
 
 COMMANDS: tuple[click.Command, ...] = (plugins,)
