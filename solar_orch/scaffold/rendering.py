@@ -50,7 +50,9 @@ def _root() -> Traversable:
     return importlib.resources.files("solar_orch.scaffold") / "templates"
 
 
-def _templates(directory: Traversable, inside: PurePosixPath | None = None) -> Iterator[tuple[PurePosixPath, Template]]:
+def _templates(
+    directory: Traversable, inside: PurePosixPath | None = None
+) -> Iterator[tuple[PurePosixPath, Template]]:
     """All templates of a directory, with their paths in it, without the suffix."""
     here = inside or PurePosixPath()
     for entry in directory.iterdir():
