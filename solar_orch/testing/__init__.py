@@ -1,27 +1,33 @@
-"""For authors of parts: conformance kits, and what their tests need.
+"""The conformance kit: what authors of parts test their parts with, see ``docs/testing.rst``.
 
-All of it wants pytest, which ``solar-orch[testing]`` brings.
+Importing it imports neither pytest nor gevent; each name is loaded when it is asked for.
 """
 
 from __future__ import annotations
 
 import importlib
-from typing import Any
 
-#: The module, below this one, that holds each name; imported when the name is first asked for.
-_HOMES = {
+#: Where each name of the kit stands.
+PLACES = {
+    "Call": "plans",
+    "Ended": "plans",
+    "task": "plans",
     "ExecutorConformance": "executors",
+    "ExtensionConformance": "extensions",
+    "HookConformance": "hooks",
+    "LimitConformance": "limits",
+    "RunnerConformance": "runners",
+    "TaskTypeConformance": "task_types",
+    "TasksDriverConformance": "drivers",
+    "WorkerConformance": "workers",
 }
 
-__all__ = list(_HOMES)
+
+def __getattr__(name: str) -> object:
+    if name in PLACES:
+        return getattr(importlib.import_module(f"{__name__}.{PLACES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import pytest
-
-    module = f"{__name__}.{_HOMES[name]}"
-    # So that what a kit asserts is explained like the asserts of a test module.
-    pytest.register_assert_rewrite(module)
-    return getattr(importlib.import_module(module), name)
+def __dir__() -> list[str]:
+    return sorted([*globals(), *PLACES])

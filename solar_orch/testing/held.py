@@ -1,0 +1,102 @@
+"""What a process holds open, to be compared: descriptors, greenlets, threads and child processes."""
+
+from __future__ import annotations
+
+import gc
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import gevent
+
+from solar_orch.workers.orphans import PLAN
+
+#: What tells things of one kind apart: addresses, and numbers of inodes.
+_OWN = re.compile(r"(\"Greenlet-\d+\" )?at 0x[0-9a-f]+:? ?|\[\d+\]")
+
+
+class Held:
+    """What this process holds at the moment at which it is made: how many things of each kind."""
+
+    def __init__(self) -> None:
+        gc.collect()
+        self.kinds = Counter(_OWN.sub("", each) for each in _everything())
+
+    def beyond(self, earlier: Held, least: int = 1) -> str:
+        """What is there in addition to an earlier moment, as text; empty if there is nothing.
+
+        :param least: so many more of one kind are needed, for fewer to be let pass
+        """
+        more = self.kinds - earlier.kinds
+        return ", ".join(f"{number} more of {kind}" for kind, number in more.items() if number >= least)
+
+
+def processes_of(plan_uid: str) -> list[str]:
+    """The commands of the living processes that a plan's tasks have started, wherever those have gone."""
+    wanted = f"{PLAN}={plan_uid}".encode()
+    return [
+        f"{pid} ({_command(pid)})"
+        for pid in _processes()
+        if wanted in _read(pid, "environ").split(bytes(1)) and _is_alive(pid)
+    ]
+
+
+def descendants(pid: int) -> list[int]:
+    """The living children of a process, and theirs."""
+    children: dict[int, list[int]] = {}
+    for child in _processes():
+        if _is_alive(child):
+            children.setdefault(_parent(child), []).append(child)
+    found, open_ = [], [pid]
+    while open_:
+        open_ = [child for parent in open_ for child in children.get(parent, ())]
+        found += open_
+    return found
+
+
+def _everything() -> Iterator[str]:
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            yield f"descriptor of {os.readlink(f'/proc/self/fd/{name}')}"
+        except OSError:  # that with which the directory was read is gone
+            continue
+    for obj in gc.get_objects():
+        if isinstance(obj, gevent.Greenlet) and not obj.dead:
+            yield f"greenlet {obj!r}"
+    for _ in os.listdir("/proc/self/task"):
+        yield "threads"
+    for pid in descendants(os.getpid()):
+        yield f"process {_command(pid)}"
+
+
+def _processes() -> Iterator[int]:
+    return (int(name) for name in os.listdir("/proc") if name.isdigit())
+
+
+def _command(pid: int) -> str:
+    return _read(pid, "cmdline").replace(bytes(1), b" ").decode(errors="replace").strip()
+
+
+def _stat(pid: int) -> list[bytes]:
+    """State, parent and so on; empty if the process is gone."""
+    # The name of a program may hold blanks and parentheses.
+    return _read(pid, "stat").rpartition(b")")[2].split()
+
+
+def _is_alive(pid: int) -> bool:
+    stat = _stat(pid)
+    return bool(stat) and stat[0] not in (b"Z", b"X")
+
+
+def _parent(pid: int) -> int:
+    stat = _stat(pid)
+    return int(stat[1]) if stat else 0
+
+
+def _read(pid: int, name: str) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/{name}").read_bytes()
+    except OSError:
+        return b""
