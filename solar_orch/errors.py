@@ -97,6 +97,40 @@ class PluginError(SolarError):
         super().__init__(f"{namespace}: {name}{origin}: {cause} (names that could be had: {names})")
 
 
+class UnknownPart(SolarError):
+    """A namespace that nobody reads or registers a part in, or a name that no package registers there.
+
+    :param what: ``namespace`` or ``name``
+    :param given: what was asked for
+    :param suggestions: what may have been meant
+    :param available: all that there are
+    """
+
+    exit_code = ExitCode.USAGE
+
+    def __init__(
+        self, what: str, given: str, *, suggestions: Sequence[str] = (), available: Sequence[str] = ()
+    ) -> None:
+        self.what = what
+        self.given = given
+        self.suggestions = list(suggestions)
+        self.available = list(available)
+        meant = f"; did you mean {' or '.join(self.suggestions)}?" if self.suggestions else ""
+        there = f" (there are: {', '.join(self.available)})" if self.available and not meant else ""
+        super().__init__(f"there is no {what} {given}{meant}{there}")
+
+
+class ExaminationFailed(SolarError):
+    """The process in which parts are examined did not give an answer.
+
+    :param problem: how it ended
+    """
+
+    def __init__(self, problem: str) -> None:
+        self.problem = problem
+        super().__init__(f"the installed parts could not be examined: {problem}")
+
+
 # -- addresses -------------------------------------------------------------
 
 

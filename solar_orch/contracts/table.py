@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -162,3 +162,12 @@ _FIXED: dict[str, Contract] = dict(
         _fixed(LIMITS, "Limit(conf)", "Limit", "limits", _check_limit),
     )
 )  # fmt: skip
+
+
+def read_by_hosts(workers: Iterable[str]) -> list[str]:
+    """The namespaces that a host reads, sorted.
+
+    :param workers: the names of the installed workers
+    """
+    of_workers = [each for name in workers for each in (drivers(name), construct_hooks(name))]
+    return sorted({*_FIXED, *of_workers})
