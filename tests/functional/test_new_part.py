@@ -114,14 +114,14 @@ def test_a_new_part_passes_its_tests_and_is_used_in_a_plan(site: Site, tmp_path:
     cwd = tmp_path / "cwd"
     cwd.mkdir()
     tested = run_own_tests(source, home, cwd)
-    #assert tested.returncode == 0, tested.stdout + tested.stderr
-    #assert " passed" in tested.stdout
+    assert tested.returncode == 0, tested.stdout + tested.stderr
+    assert " passed" in tested.stdout
 
     site.env = environment(home, base=site.env)
     listed = site.orch("plugins", "list")
-    #assert listed.returncode == 0, listed.stderr
+    assert listed.returncode == 0, listed.stderr
     part = case.name.replace("-", "_")
-    #assert part in listed.stdout
+    assert part in listed.stdout
     assert used(site, source, part, case)
 
 
