@@ -6,7 +6,7 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 from weakref import WeakKeyDictionary
 
 from oslo_config import cfg
@@ -35,13 +35,20 @@ def brought_by(obj: Any, target: str) -> Options:
     :raises Exception: whatever it raises
     """
     functions = dict.fromkeys(
-        function
-        for module in _modules(obj, target)
-        # What was imported from elsewhere speaks for the module it comes from.
-        if (function := getattr(module, FUNCTION, None)) is not None
-        and getattr(function, "__module__", module.__name__) == module.__name__
+        function for module in _modules(obj, target) if (function := _function_of(module)) is not None
     )
     return [each for function in functions for each in _said_by(function)]
+
+
+def _function_of(module: ModuleType) -> Callable[[], Any] | None:
+    function = getattr(module, FUNCTION, None)
+    if function is None:
+        return None
+    if not callable(function):
+        raise ContractBroken(f"{FUNCTION} must be a function, but is {function!r}")
+    # What was imported from elsewhere speaks for the module it comes from.
+    is_own = getattr(function, "__module__", module.__name__) == module.__name__
+    return cast(Callable[[], Any], function) if is_own else None
 
 
 def _modules(obj: Any, target: str) -> Iterator[ModuleType]:
@@ -56,9 +63,7 @@ def _modules(obj: Any, target: str) -> Iterator[ModuleType]:
             yield sys.modules[name]
 
 
-def _said_by(function: Any) -> Options:
-    if not callable(function):
-        raise ContractBroken(f"{FUNCTION} must be a function, but is {function!r}")
+def _said_by(function: Callable[[], Any]) -> Options:
     if function not in _SAID:
         _SAID[function] = _checked(function())
     return _SAID[function]

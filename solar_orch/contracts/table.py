@@ -101,6 +101,9 @@ def _check_executor(contract: Contract, obj: Any) -> None:
                 f"must have the attributes Executor and Client, but {what(obj)} has no {attribute}"
             )
         require_callable(value, attribute, parameters)
+    make = getattr(obj, "private_address", None)
+    if make is not None:
+        require_callable(make, "private_address", ("conf", "path"))
     capabilities: Any = getattr(obj, "capabilities", frozenset())
     if not isinstance(capabilities, (set, frozenset)) or not capabilities <= CAPABILITIES.keys():
         raise ContractBroken(

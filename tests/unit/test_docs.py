@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import dataclasses
+import importlib
 import importlib.util
 import inspect
 import json
@@ -18,10 +19,11 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from solar_orch import config, faults
+from solar_orch import config, faults, plugins
 from solar_orch.cli import orch
 from solar_orch.cli.rehearsal import as_answer
 from solar_orch.cli.translation import message
+from solar_orch.contracts.table import contract_of
 from solar_orch.errors import ExitCode, PlanError
 from solar_orch.host import Host
 from solar_orch.plan import schema
@@ -101,12 +103,18 @@ def test_every_namespace_is_explained_and_listed():
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg")
     registered = setup["options.entry_points"]
-    namespaces = {name for name in registered if name.startswith("solar.orchestration.")}
+    shipping = {name for name in registered if name.startswith("solar.orchestration.")}
     described = sections(page("namespaces"))
-    assert {title.strip("`") for title in described if title.startswith("``solar.")} == namespaces
-    assert len(namespaces) == 11
-    for namespace in namespaces:
+    titles = {title.strip("`") for title in described if title.startswith("``solar.")}
+    assert titles == shipping | {plugins.TASK_TYPES, plugins.LIMITS}
+    assert len(shipping) == 11
+    for namespace in shipping:
         assert f".. list-plugins:: {namespace}\n" in described[f"``{namespace}``"] + "\n"
+    for namespace in titles:
+        contract = contract_of(namespace)
+        assert contract is not None
+        option = f"``{contract.option}``" if contract.option else "All"
+        assert option in described[f"``{namespace}``"], namespace
 
 
 def test_every_command_and_each_of_its_options_is_described():
@@ -204,6 +212,70 @@ def test_tasks_in_the_pages_are_tasks(clean_environment):
     for snippet in snippets:
         plan = parse(yaml.safe_dump({"name": "page", "tasks": yaml.safe_load(snippet)}))
         assert all(task.type in task_types() for task in plan.tasks)
+
+
+# -- what may be imported ---------------------------------------------------------------
+
+_DOCUMENTED = re.compile(
+    r"^\.\. (?:auto)?(module|class|function|data):: (solar_orch[\w.]*).*\n((?:   :.*\n)*)", re.MULTILINE
+)
+
+
+def public_names() -> dict[str, set[str]]:
+    """What the pages document of each module: its names."""
+    found: dict[str, set[str]] = {}
+    for kind, target, options in _DOCUMENTED.findall("".join(map(page, ("api", "testing", "embedding")))):
+        if kind == "module":
+            members = re.search(r":members:(.*)", options)
+            assert members, target
+            names = {name.strip() for name in members[1].split(",") if name.strip()} or own_names(target)
+            found.setdefault(target, set()).update(names)
+        else:
+            module, _, name = target.rpartition(".")
+            found.setdefault(module, set()).add(name)
+    return found
+
+
+def own_names(module: str) -> set[str]:
+    """What is public in a module and defined there."""
+    content = vars(importlib.import_module(module))
+    if "__all__" in content:
+        return set(content["__all__"])
+    return {
+        name
+        for name, value in content.items()
+        if not name.startswith("_") and getattr(value, "__module__", None) == module
+    }
+
+
+def test_what_is_public_is_there_and_has_a_docstring():
+    for module, names in public_names().items():
+        for name in names:
+            value = getattr(importlib.import_module(module), name)
+            assert inspect.isdatadescriptor(value) or not callable(value) or inspect.getdoc(value), name
+
+
+def test_parts_written_for_others_to_see_import_what_is_public():
+    public = public_names()
+    sources = [*EXAMPLES.rglob("*.py"), *(ROOT / "solar_orch").glob("scaffold/templates/**/*.in")]
+    assert len(sources) > 5
+    for path in sources:
+        for line, module, name in imports(path.read_text()):
+            is_module = f"{module}.{name}" in public
+            where = f"{path.relative_to(ROOT)}:{line}: from {module} import {name}"
+            assert is_module or name in public.get(module, ()), where
+
+
+def imports(source: str) -> list[tuple[int, str, str]]:
+    """Line, module and name of what is imported from this package."""
+    found = re.finditer(r"^ *from (solar_orch[\w.]*) import (\([^)]*\)|.*)$", source, re.MULTILINE)
+    assert not re.search(r"^ *import solar_orch", source, re.MULTILINE)
+    return [
+        (source.count("\n", 0, match.start()) + 1, match[1], name.split(" as ")[0].strip())
+        for match in found
+        for name in re.sub(r"#.*", "", match[2]).strip("()").split(",")
+        if name.strip()
+    ]
 
 
 # -- README -------------------------------------------------------------------------
