@@ -23,6 +23,8 @@ class Kind:
     summary: str
     #: Namespace to what the entry point loads to, below the package.
     registers: Mapping[str, str]
+    #: The commands that use it in a plan.
+    example: tuple[str, ...] = ("solar-orch --config-file examples/solar.conf run examples/plan.yaml",)
     #: Workers for which there are templates of their own; the command has an option for them.
     workers: tuple[str, ...] = ()
     #: Whether the part becomes a method of the tasks worker.
@@ -64,6 +66,12 @@ _KINDS = (
         "runner",
         "a runner: executors in greenlets, and news for systemd",
         {table.RUNNERS: "runner:run"},
+        # `run` has its workers in its own process, and runs them itself.
+        example=(
+            "solar-worker --config-file examples/solar.conf  # and in another terminal:",
+            "solar-orch --config-file examples/solar.conf create examples/plan.yaml",
+            "solar-orch --config-file examples/solar.conf run-once last -w 30",
+        ),
     ),
     Kind(
         "limit",

@@ -68,7 +68,9 @@ def _must_be_identifier(name: str, what: str, derived: str) -> None:
 
 
 def refuse_clashes(names: Names, kind: Kind, worker: str) -> None:
-    """See that nothing which is there already has one of these names.  For a task type it imports the tasks driver.
+    """See that nothing which is there already has one of these names.
+
+    For a task type the tasks driver is imported.
 
     :param worker: that the part is for
     :raises NameRefused: if something has

@@ -9,7 +9,7 @@ import sys
 import tarfile
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -21,9 +21,6 @@ from solar_orch.cli.verbs import new_part
 from solar_orch.scaffold.kinds import KINDS
 
 ROOT = Path(__file__).parents[2]
-
-Run = tuple[Ended, Site, str]
-
 
 # -- that the part was used, by kind ------------------------------------------------------
 
@@ -73,8 +70,6 @@ class Case:
     kind: str
     was_used: Callable[[Ended, Site, str], None]
     options: tuple[str, ...] = ()
-    #: Of the plan that is run.
-    variables: tuple[str, ...] = field(default=())
 
     @property
     def name(self) -> str:
@@ -96,7 +91,7 @@ CASES = [
 
 def test_each_kind_is_tried():
     assert {case.kind for case in CASES} == set(KINDS) == set(new_part.KINDS)
-    assert new_part.HOOKED == KINDS["hook"].workers
+    assert KINDS["hook"].workers == new_part.HOOKED
 
 
 @pytest.mark.timeout(300)
@@ -118,23 +113,35 @@ def test_a_new_part_passes_its_tests_and_is_used_in_a_plan(site: Site, tmp_path:
     assert " passed" in tested.stdout
 
     site.env = environment(home, base=site.env)
-    listed = site.orch("plugins", "list")
-    assert listed.returncode == 0, listed.stderr
     part = case.name.replace("-", "_")
-    assert part in listed.stdout
-    assert used(site, source, part, case)
-
-
-def used(site: Site, source: Path, part: str, case: Case) -> bool:
-    """Run the example as the command says that was printed."""
-    command = ("--config-file", "examples/solar.conf", "run", "examples/plan.yaml")
+    assert f"  {part}  " in site.orch("plugins", "list").stdout
+    examined = site.orch("plugins", "doctor")
+    assert examined.returncode == 0, examined.stdout + examined.stderr
     (site.root / "examples").symlink_to(source / "examples")
-    ran = site.orch(*command, "--debug", "--format", "json", *case.variables)
-    assert ran.returncode == 0, ran.stderr
-    case.was_used(Ended(json.loads(ran.stdout)), site, part)
     # The host tells which parts it was made of.
     [namespace, *_] = KINDS[case.kind].namespaces(part, "".join(case.options[1:]) or "tasks")
-    return f"{namespace}: {part} ({case.name} 0.1.0)" in ran.stderr
+    assert f"{namespace}: {part} ({case.name} 0.1.0)" in run_example(site, part, case)
+
+
+def run_example(site: Site, part: str, case: Case) -> str:
+    """Run the example as the command says that was printed; what the host has logged."""
+    configuration = ("--config-file", "examples/solar.conf")
+    if case.kind == "runner":
+        return run_by_worker(site, configuration)
+    ran = site.orch(*configuration, "run", "examples/plan.yaml", "--debug", "--format", "json")
+    assert ran.returncode == 0, ran.stderr
+    case.was_used(Ended(json.loads(ran.stdout)), site, part)
+    return ran.stderr
+
+
+def run_by_worker(site: Site, configuration: tuple[str, ...]) -> str:
+    worker = site.begin_worker(*configuration)
+    worker.wait_for(" ready: scheduler, system_log, tasks")
+    assert site.orch(*configuration, "create", "examples/plan.yaml").returncode == 0
+    ran = site.orch(*configuration, "run-once", "last", "-w", "30")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert worker.stop() == 0, worker.log
+    return worker.log
 
 
 def looks_well(source: Path) -> None:

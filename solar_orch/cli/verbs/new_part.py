@@ -49,16 +49,11 @@ def new(name: str, kind_name: str, directory: Path | None, worker: str | None) -
     made = directory or Path(name)
     names = make(KINDS[kind_name], name, made, worker or DEFAULT_WORKER)
     click.echo(f"{made}: a distribution {names.distribution}, with {kind_name} {names.part}; next:")
-    for line in _next_commands(made):
-        click.echo(f"  {line}")
-
-
-def _next_commands(directory: Path) -> list[str]:
-    """What brings the part from its directory into a plan."""
-    return [
-        f"cd {shlex.quote(str(directory))}",
+    for line in (
+        f"cd {shlex.quote(str(made))}",
         "pip install -e '.[test]'",
         "pytest",
         "solar-orch plugins list",
-        "solar-orch --config-file examples/solar.conf run examples/plan.yaml",
-    ]
+        *KINDS[kind_name].example,
+    ):
+        click.echo(f"  {line}")
