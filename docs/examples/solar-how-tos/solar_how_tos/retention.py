@@ -33,13 +33,14 @@ def hook(worker, clients):
 
     def prune_always(stopping):
         while not stopping.is_set():
-            _prune(worker.conf, days)
+            prune(worker.conf, days)
             stopping.wait(INTERVAL)
 
     worker.background(prune_always)
 
 
-def _prune(conf, days):
+def prune(conf, days):
+    """Delete what does not run and of which nothing has happened for so many days.  Blocks."""
     try:
         with Orchestrator(conf) as orchestrator:
             for uid in orchestrator.prune(days * 86_400.0):
