@@ -114,12 +114,15 @@ def test_a_new_part_passes_its_tests_and_is_used_in_a_plan(site: Site, tmp_path:
 
     site.env = environment(home, base=site.env)
     part = case.name.replace("-", "_")
-    assert f"  {part}  " in site.orch("plugins", "list").stdout
+    [namespace, *_] = KINDS[case.kind].namespaces(part, "".join(case.options[1:]) or "tasks")
+    assert (namespace, part) in [
+        (entry["namespace"], entry["name"])
+        for entry in json.loads(site.orch("plugins", "list", "--format", "json").stdout)
+    ]
     examined = site.orch("plugins", "doctor")
     assert examined.returncode == 0, examined.stdout + examined.stderr
     (site.root / "examples").symlink_to(source / "examples")
     # The host tells which parts it was made of.
-    [namespace, *_] = KINDS[case.kind].namespaces(part, "".join(case.options[1:]) or "tasks")
     assert f"{namespace}: {part} ({case.name} 0.1.0)" in run_example(site, part, case)
 
 
