@@ -43,7 +43,7 @@ class ConfigError(SolarError):
     """A configuration that cannot be used.
 
     :param option: name of the option, or None when no single one is at fault
-    :param value: what it was set to
+    :param value: what it was set to, or None when that is not known or must not be shown
     :param source: file or environment variable that set it
     """
 
@@ -62,7 +62,8 @@ class ConfigError(SolarError):
         self.value = value
         self.source = source
         where = f" ({source})" if source else ""
-        what = f"option {option} = {value!r}: " if option else ""
+        assigned = "" if value is None else f" = {value!r}"
+        what = f"option {option}{assigned}: " if option else ""
         super().__init__(f"{what}{problem}{where}")
 
 
@@ -102,6 +103,7 @@ class UnknownPart(SolarError):
 
     :param what: ``namespace`` or ``name``
     :param given: what was asked for
+    :param where: the namespace of a name
     :param suggestions: what may have been meant
     :param available: all that there are
     """
@@ -109,15 +111,23 @@ class UnknownPart(SolarError):
     exit_code = ExitCode.USAGE
 
     def __init__(
-        self, what: str, given: str, *, suggestions: Sequence[str] = (), available: Sequence[str] = ()
+        self,
+        what: str,
+        given: str,
+        *,
+        where: str | None = None,
+        suggestions: Sequence[str] = (),
+        available: Sequence[str] = (),
     ) -> None:
         self.what = what
         self.given = given
+        self.where = where
         self.suggestions = list(suggestions)
         self.available = list(available)
         meant = f"; did you mean {' or '.join(self.suggestions)}?" if self.suggestions else ""
         there = f" (there are: {', '.join(self.available)})" if self.available and not meant else ""
-        super().__init__(f"there is no {what} {given}{meant}{there}")
+        within = f" in {where}" if where else ""
+        super().__init__(f"there is no {what} {given}{within}{meant}{there}")
 
 
 class ExaminationFailed(SolarError):

@@ -13,6 +13,7 @@ from oslo_config import cfg
 
 from solar_orch import config
 from solar_orch.contracts.signatures import ContractBroken
+from solar_orch.errors import ConfigError
 
 #: The name of the function; it takes nothing and returns ``[(group, [option, ...]), ...]``, as it is asked
 #: for by ``oslo-config-generator``.
@@ -100,7 +101,17 @@ def register(conf: cfg.ConfigOpts, options: Options) -> None:
                     " registered already under this name: name the option, or its group, after the package"
                 ) from error
             if is_new:
-                config.read_once(conf, option.dest, group)
+                _read_once(conf, option, group)
+
+
+def _read_once(conf: cfg.ConfigOpts, option: cfg.Opt, group: Group) -> None:
+    try:
+        config.read_once(conf, option.dest, group)
+    except ConfigError as error:
+        if not option.secret:
+            raise
+        problem = "its value, which is secret, does not parse"
+        raise ConfigError(problem, option=option.dest, source=error.source) from None
 
 
 def as_mapping(options: Options) -> Mapping[Group, list[cfg.Opt]]:

@@ -20,16 +20,13 @@ from solar_orch.errors import ExaminationFailed
 if TYPE_CHECKING:
     from oslo_config import cfg
 
-#: Seconds that the import of a part may take.
-PATIENCE = 20.0
-
 _START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
     "from solar_orch.doctor.bench import answer; answer()"
 )
 
 
-def examine(options: Sequence[str], seconds: float = PATIENCE) -> Diagnosis:
+def examine(options: Sequence[str], seconds: float) -> Diagnosis:
     """Look at every installed part, and at all of them together; blocks for as long as that takes.
 
     :param options: ``--config-file=PATH`` and ``--config-dir=DIR``, as for :func:`solar_orch.config.load`
@@ -41,9 +38,7 @@ def examine(options: Sequence[str], seconds: float = PATIENCE) -> Diagnosis:
     return Diagnosis.from_dict(_ask({"options": list(options), "seconds": seconds}))
 
 
-def describe(
-    options: Sequence[str], namespace: str, name: str, seconds: float = PATIENCE
-) -> list[dict[str, Any]]:
+def describe(options: Sequence[str], namespace: str, name: str, seconds: float) -> list[dict[str, Any]]:
     """Describe the parts of one name, more than one if several packages register it; blocks.
 
     :param namespace: whose prefix ``solar.orchestration.`` may be left out

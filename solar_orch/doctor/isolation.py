@@ -19,7 +19,7 @@ import tempfile
 import time
 import traceback
 import types
-from collections.abc import Callable, Collection, Hashable, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import IO, Any, NoReturn, TypeVar
 
@@ -122,7 +122,13 @@ class _Process:
         answer, stdout, stderr, trace = map(_text_of, (self._answer, self._stdout, self._stderr, self._trace))
         if answer:
             said = json.loads(answer)
-            return Ended(said["value"], said["problem"], written=stdout, written_at=said["written_at"])
+            return Ended(
+                said["value"],
+                said["problem"],
+                frames=said["frames"],
+                written=stdout,
+                written_at=said["written_at"],
+            )
         frames = frames_of_text(trace)
         if trace.startswith(_TIMEOUT) or time.monotonic() >= self.deadline:
             return Ended(None, f"does not end within {self._seconds:g} s", True, frames, stdout)
@@ -140,8 +146,7 @@ class _Process:
             faulthandler.enable(self._trace)
             os._exit = _noted(exit_, self._trace)  # type: ignore[assignment]
             self._limit_time(exit_)
-            value, problem = _called(function)
-            answer = {"value": value, "problem": problem, "written_at": output.written_at}
+            answer = {**_called(function), "written_at": output.written_at}
             self._answer.write(json.dumps(answer).encode())
             self._answer.flush()
         finally:
@@ -174,11 +179,18 @@ def _waiting_frames() -> list[traceback.FrameSummary]:
     return [] if frame is None else list(traceback.extract_stack(frame))
 
 
-def _called(function: Function) -> tuple[Any, str | None]:
+def _called(function: Function) -> dict[str, Any]:
     try:
-        return function(), None
+        return {"value": function(), "problem": None, "frames": ()}
     except BaseException as error:
-        return None, "".join(traceback.format_exception_only(error)).strip()
+        said = "".join(traceback.format_exception_only(error)).strip()
+        frames = list(_innermost_first(traceback.extract_tb(error.__traceback__)))
+        return {"value": None, "problem": f"fails: {said}", "frames": frames}
+
+
+def _innermost_first(stack: traceback.StackSummary) -> Iterator[tuple[str, int]]:
+    for frame in reversed(stack):
+        yield frame.filename, frame.lineno or 0
 
 
 def _noted(exit_: Callable[[int], NoReturn], trace: IO[bytes]) -> Callable[[int], NoReturn]:
@@ -200,8 +212,7 @@ class _Noting(io.TextIOWrapper):
 
     def write(self, text: str) -> int:
         if not self.written_at:
-            stack = traceback.extract_stack()[:-1]
-            self.written_at = [(frame.filename, frame.lineno or 0) for frame in reversed(stack)]
+            self.written_at = list(_innermost_first(traceback.extract_stack()))[1:]
         return super().write(text)
 
 

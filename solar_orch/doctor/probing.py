@@ -6,6 +6,7 @@ import functools
 import importlib
 import importlib.metadata
 import inspect
+import re
 import sys
 import types
 from collections.abc import Callable, Sequence
@@ -240,8 +241,8 @@ def _brought(probe: Probe) -> list[dict[str, Any]]:
         {
             "group": group or "DEFAULT",
             "name": option.dest,
-            "looks": repr({key: value for key, value in sorted(vars(option).items()) if key != "type"})
-            + repr(option.type),
+            # Addresses tell only that they are in different processes.
+            "looks": re.sub(r" at 0x[0-9a-f]+", "", repr(sorted(vars(option).items()))),
         }
         for group, opts in options
         for option in opts

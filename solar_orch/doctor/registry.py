@@ -112,11 +112,13 @@ class Registry:
 
         :raises UnknownPart: if there is none
         """
-        parts = self.namespace(namespace).parts
-        found = [part for part in parts if part.entry.name == name]
+        within = self.namespace(namespace)
+        found = [part for part in within.parts if part.entry.name == name]
         if not found:
-            names = list(dict.fromkeys(part.entry.name for part in parts))
-            raise UnknownPart("name", name, suggestions=alike(name, names), available=names)
+            names = list(dict.fromkeys(part.entry.name for part in within.parts))
+            raise UnknownPart(
+                "name", name, where=within.name, suggestions=alike(name, names), available=names
+            )
         return found
 
     def _namespace(self, name: str) -> Namespace:

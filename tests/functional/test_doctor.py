@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,10 @@ from typing import Any
 
 import pytest
 from distributions import environment, write
-from harness import PATIENCE, Site, open_site, plan, script, task
+from harness import Site, open_site, plan, task
+
+from solar_orch.cli.diagnosis import print_diagnosis
+from solar_orch.doctor.findings import Diagnosis
 
 PREFIX = "solar.orchestration."
 RUN = "def run(executors, conf): ...\n"
@@ -239,6 +241,15 @@ BREAKAGES = [
         "set number to another value",
     ),
     Breakage(
+        "runners",
+        "sealed",
+        RUN.replace("run", "part") + "from oslo_config import cfg\n"
+        "def list_opts():  # here\n    return [('sealed', [cfg.IntOpt('code', secret=True)])]\n",
+        "value",
+        "in [sealed], option code: its value, which is secret, does not parse (OS_SEALED__CODE)",
+        "set code to another value",
+    ),
+    Breakage(
         "limits",
         "first",
         "from oslo_config import cfg\nclass part:\n    def __init__(self, conf): ...\n"
@@ -320,7 +331,7 @@ def break_all(site: Site) -> Path:
     for name in ("one", "two"):
         write(home, f"twin-{name}", {f"{PREFIX}runners": {"twin": f"twin_{name}:run"}}, {f"twin_{name}": RUN})
     site.env = environment(home, base=site.env)
-    site.env["OS_VALUED__NUMBER"] = "many"
+    site.env |= {"OS_VALUED__NUMBER": "many", "OS_SEALED__CODE": "hunter2"}
     return home
 
 
@@ -386,6 +397,10 @@ def test_nothing_else_is_found(examined: Examined):
     assert "pinger" in examined.answer["host"]
 
 
+def test_a_secret_value_is_not_shown(examined: Examined):
+    assert "hunter2" not in json.dumps(examined.answer)
+
+
 def test_what_a_part_does_when_it_is_imported_reaches_nobody(examined: Examined):
     assert examined.errors == ""
     assert "sleep 600" not in examined.site.commands()
@@ -393,19 +408,13 @@ def test_what_a_part_does_when_it_is_imported_reaches_nobody(examined: Examined)
     assert not examined.site.runtime.exists()
 
 
-def test_the_report_for_people_names_all_and_fits_a_terminal(examined: Examined):
-    site = examined.site
-    terminal = {"COLUMNS": "80", "FORCE_COLOR": "1", "NO_COLOR": "1"}
-    shown = subprocess.run(
-        [script("solar-orch"), "plugins", "doctor", "--timeout", str(PATIENCE_WITH_A_PART)],
-        env={**site.env, **terminal},
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
-    assert shown.returncode == 1
-    lines = re.sub(r"\x1b\[\d*m", "", shown.stdout).splitlines()
+def test_the_report_for_people_names_all_and_fits_a_terminal(
+    examined: Examined, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    for name, value in (("COLUMNS", "80"), ("FORCE_COLOR", "1"), ("NO_COLOR", "1")):
+        monkeypatch.setenv(name, value)
+    print_diagnosis(Diagnosis.from_dict(examined.answer))
+    lines = re.sub(r"\x1b\[\d*m", "", capsys.readouterr().out).splitlines()
     # What is to be copied, as the name of a file, is not broken.
     assert [line for line in lines if len(line) > 80 and str(examined.home) not in line] == []
     at = lines.index(f"{PREFIX}runners")

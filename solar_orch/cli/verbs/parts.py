@@ -14,6 +14,9 @@ from solar_orch.errors import ExitCode
 if TYPE_CHECKING:
     from solar_orch.cli.arguments import App
 
+#: Seconds; a day.
+_LONGEST = 86_400
+
 
 @click.group()
 def plugins() -> None:
@@ -25,9 +28,16 @@ def plugins() -> None:
     """
 
 
+def _timeout(_: click.Context, __: click.Parameter, seconds: float) -> float:
+    if not 0 < seconds <= _LONGEST:
+        raise click.BadParameter(f"must be more than 0 and at most {_LONGEST}")
+    return seconds
+
+
 _timeout_option = click.option(
     "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
+    type=float,
+    callback=_timeout,
     default=20.0,
     show_default=True,
     metavar="SECONDS",
