@@ -181,7 +181,9 @@ def _waiting_frames() -> list[traceback.FrameSummary]:
 
 def _called(function: Function) -> dict[str, Any]:
     try:
-        return {"value": function(), "problem": None, "frames": ()}
+        value = function()
+        json.dumps(value)
+        return {"value": value, "problem": None, "frames": ()}
     except BaseException as error:
         said = "".join(traceback.format_exception_only(error)).strip()
         frames = list(_innermost_first(traceback.extract_tb(error.__traceback__)))

@@ -10,10 +10,11 @@ import inspect
 import json
 import re
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
 import gevent
 import pytest
 import yaml
@@ -24,6 +25,9 @@ from solar_orch.cli import orch
 from solar_orch.cli.rehearsal import as_answer
 from solar_orch.cli.translation import message
 from solar_orch.contracts.table import contract_of
+from solar_orch.doctor import bench
+from solar_orch.doctor.findings import Diagnosis, Finding, Kind
+from solar_orch.doctor.registry import Registry
 from solar_orch.errors import ExitCode, PlanError
 from solar_orch.host import Host
 from solar_orch.plan import schema
@@ -117,14 +121,53 @@ def test_every_namespace_is_explained_and_listed():
         assert option in described[f"``{namespace}``"], namespace
 
 
+def commands(group: click.Group, path: str = "") -> Iterator[tuple[str, click.Command]]:
+    """Every command with the words by which it is called, those of groups too."""
+    for name, command in group.commands.items():
+        own = f"{path} {name}".strip()
+        yield own, command
+        if isinstance(command, click.Group):
+            yield from commands(command, own)
+
+
+def section_of(command: str) -> str:
+    """The text about a command: a section of its own, or that of its group, which then has to name it."""
+    described = sections(page("commands"))
+    for title, text in described.items():
+        if re.match(rf"``{re.escape(command)}(``| [A-Z])", title):
+            return text
+    group, _, _ = command.rpartition(" ")
+    assert group, command
+    text = section_of(group)
+    assert re.search(rf"``{re.escape(command)}[` ]", text), command
+    return text
+
+
 def test_every_command_and_each_of_its_options_is_described():
-    described = {title.strip("`").split(" ")[0]: text for title, text in sections(page("commands")).items()}
-    for name, command in orch.commands.items():
-        assert name in described, name
+    for name, command in commands(orch):
+        text = section_of(name)
         for parameter in command.params:
             if parameter.param_type_name == "option" and "--help" not in parameter.opts:
                 for option in parameter.opts:
-                    assert f"``{option}" in described[name], f"{name} {option}"
+                    assert f"``{option}" in text, f"{name} {option}"
+
+
+def test_every_way_in_which_a_part_can_be_wrong_is_described():
+    assert set(first_cells(sections(page("plugins"))["Doctor"])) == set(Kind)
+
+
+def test_what_is_said_of_parts_in_json_has_the_keys_that_are_described(clean_environment):
+    conf = config.load()
+    part = Registry(conf).find("executors", "inline")[0].as_dict()
+    assert first_cells(sections(page("commands"))["``plugins list``"]) == list(part)
+    [shown] = bench.describe([], "executors", "inline", PATIENCE)
+    own = set(shown) - set(part)
+    assert set(first_cells(sections(page("commands"))["``plugins show NAMESPACE NAME``"])) == own
+    text = sections(page("commands"))["``plugins doctor``"]
+    diagnosis = Diagnosis([], 0, 0, None).as_dict()
+    assert first_cells(text) == list(diagnosis)
+    finding = Finding(Kind.HOST, "", "", None, True, "", "").as_dict()
+    assert all(f"``{key}``" in text for key in finding)
 
 
 def test_every_option_of_solar_worker_is_described():
