@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from solar_orch.cli.table import print_table, terminal, write_line, write_paragraph
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _INDENT = "  "
 _FURTHER = "    "
 #: Cells of the column with the titles of what is said of one part.
-_TITLES = 10
+_TITLES = 11
 
 
 # -- list ----------------------------------------------------------------------------
@@ -71,37 +71,48 @@ def print_description(part: Mapping[str, Any]) -> None:
         _print_options(part["options"])
 
 
-def _said_of(part: Mapping[str, Any]) -> list[tuple[str, str | None]]:
-    package = f"{part['package']} {part['version']}" if part["package"] else "unknown"
-    file = part["file"] if part["line"] is None else f"{part['file']}:{part['line']}"
-    said = [("package", package), ("target", part["target"]), ("file", file), ("loaded", _loaded(part))]
-    contract = part["contract"]
-    if contract is None:
-        said.append(("contract", "none: no host reads this namespace"))
-    else:
-        said += [
-            ("contract", contract["usage"]),
-            ("", contract["summary"]),
-            ("", f"python -m pydoc {contract['described_by']}"),
-        ]
-    said.append(
-        ("made for", f"version {part['api']} of the contracts" if part["api"] else "(it does not say)")
-    )
+#: What stands at the left, if anything, and what is said.
+_Titled = tuple[str, str]
+
+
+def _said_of(part: Mapping[str, Any]) -> Iterator[_Titled]:
+    yield "package", f"{part['package']} {part['version']}" if part["package"] else "unknown"
+    yield "target", part["target"]
+    if part["file"]:
+        yield "file", _place(part)
+    yield "loaded", _loaded(part)
+    yield from _said_of_contract(part["contract"])
+    yield "made for", f"version {part['api']} of the contracts" if part["api"] else "(it does not say)"
     if part["usage"]:
-        said.append(("in a plan", part["usage"]))
+        yield "in a plan", part["usage"]
     if part["capabilities"] is not None:
-        said.append(("promises", ", ".join(part["capabilities"]) or "nothing beyond the contract"))
+        yield "promises", ", ".join(part["capabilities"]) or "nothing beyond the contract"
     for finding in part["findings"]:
-        said.append(("wrong", finding["problem"]))
-        if finding["file"]:
-            line = "" if finding["line"] is None else f":{finding['line']}"
-            said.append(("", f"{finding['file']}{line}"))
-        if finding["source"]:
-            said.append(("", f"{_INDENT}{finding['source']}"))
-        said.append(("", f"-> {finding['remedy']}"))
+        yield from _said_of_finding(finding)
     if not part["findings"]:
-        said.append(("", None) if contract is None else ("keeps it", "yes"))
-    return said
+        yield "verdict", "keeps its contract"
+
+
+def _said_of_contract(contract: Mapping[str, str] | None) -> Iterator[_Titled]:
+    if contract is None:
+        yield "contract", "none: no host reads this namespace"
+        return
+    yield "contract", contract["usage"]
+    yield "", contract["summary"]
+    yield "", f"python -m pydoc {contract['described_by']}"
+
+
+def _said_of_finding(finding: Mapping[str, Any]) -> Iterator[_Titled]:
+    yield "wrong", finding["problem"]
+    if finding["file"]:
+        yield "", _place(finding)
+    if finding["source"]:
+        yield "", f"{_INDENT}{finding['source']}"
+    yield "", f"-> {finding['remedy']}"
+
+
+def _place(item: Mapping[str, Any]) -> str:
+    return str(item["file"]) if item["line"] is None else f"{item['file']}:{item['line']}"
 
 
 def _loaded(part: Mapping[str, Any]) -> str:
@@ -112,12 +123,10 @@ def _loaded(part: Mapping[str, Any]) -> str:
     return f"{'yes' if part['selected'] else 'no'}, by the option {part['option']}"
 
 
-def _print_titled(title: str, text: str | None) -> None:
-    if text is None:
-        return
+def _print_titled(title: str, text: str) -> None:
     before = f"{_INDENT}{title.ljust(_TITLES)}"
-    if text.startswith(os.sep):
-        write_line(before + text)  # in one piece, so that it can be clicked on and copied
+    if text.startswith((os.sep, _INDENT)):
+        write_line(before + text)  # files and code in one piece, so that they can be copied
     else:
         write_paragraph(text, before)
 

@@ -24,6 +24,8 @@ class Kind(enum.StrEnum):
     HANG = "hang"
     #: Importing it writes to stdout.
     OUTPUT = "output"
+    #: Importing it starts a thread or opens a socket.
+    OPENS = "opens"
     #: It was made for another major version of the contracts.
     VERSION = "version"
     #: It does not keep the contract of its namespace.

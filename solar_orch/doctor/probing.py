@@ -20,6 +20,7 @@ from solar_orch.contracts.signatures import ContractBroken
 from solar_orch.contracts.table import contract_of
 from solar_orch.doctor import places
 from solar_orch.doctor.findings import Finding, Kind, Place
+from solar_orch.doctor.openings import opened_by
 from solar_orch.doctor.registry import Part, alike, registered_at
 from solar_orch.errors import ConfigError, SolarError
 from solar_orch.workers.base import Worker
@@ -63,11 +64,21 @@ class Probe:
     def run(self) -> list[Finding]:
         """Import it, and find what is wrong."""
         try:
-            obj = self.load()
+            obj, opened = opened_by(self.load)
         except Broken as broken:
             return [broken.finding]
-        found = [self._version(obj)] if versions.mismatch(obj) else self._contract(obj)
+        found = [self._opens(opened)] if opened else []
+        found += [self._version(obj)] if versions.mismatch(obj) else self._contract(obj)
         return [*found, *self._options(obj)]
+
+    def _opens(self, opened: list[str]) -> Finding:
+        module = sys.modules.get(self.entry.target.partition(":")[0].strip())
+        return self.finding(
+            Kind.OPENS,
+            f"importing it opens {' and '.join(opened)}, and a runner may fork",
+            "open it when it is first used, or in Executor.run()",
+            places.of_object(module) if module is not None else None,
+        )
 
     # -- importing -------------------------------------------------------------------
 

@@ -148,6 +148,11 @@ class Registry:
         value = self._conf[GROUP][option]
         return list(value) if isinstance(value, list) else [cast(str, value)]
 
+    def set_by(self, option: str) -> str | None:
+        """The file or the environment variable in which an option is set; None if it has its default."""
+        found = self._conf.get_location(option, GROUP)
+        return found.detail if found is not None and found.location.is_user_controlled else None
+
 
 def alike(given: str, known: Collection[str]) -> list[str]:
     """Those of `known` that may have been meant, the most likely first."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 import difflib
 import importlib.metadata
 import itertools
+import os
 from collections.abc import Iterator
 
 from solar_orch import plugins
 from solar_orch.contracts.table import PREFIX, read_by_hosts
+from solar_orch.doctor import places
 from solar_orch.doctor.findings import Finding, Kind
 from solar_orch.doctor.registry import Namespace, Part, Registry, alike, registered_at
 from solar_orch.host import unmatched
@@ -67,15 +69,20 @@ def _unselectable(namespace: Namespace, registry: Registry) -> Iterator[Finding]
             continue
         meant = alike(name, names)
         there = " or ".join(meant or names)
+        source = registry.set_by(contract.option)
         yield Finding(
             Kind.SELECTION,
             namespace.name,
             name,
             None,
             True,
-            f"no installed package registers this name, which the option {contract.option} asks for",
+            f"no installed package registers this name, which the option {contract.option} asks for"
+            + (f" ({source})" if source else ""),
             "install the package that has it"
             + (f", or have {contract.option} name {there}" if there else f", or unset {contract.option}"),
+            places.of_line(source, rf"^\s*{contract.option}\s*[=:]")
+            if os.path.isfile(source or "")
+            else None,
         )
 
 

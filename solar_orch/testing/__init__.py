@@ -11,6 +11,7 @@ import importlib
 PLACES = {
     "Call": "plans",
     "Ended": "plans",
+    "Situation": "plans",
     "task": "plans",
     "ExecutorConformance": "executors",
     "ExtensionConformance": "extensions",

@@ -39,7 +39,7 @@ def processes_of(plan_uid: str) -> list[str]:
     return [
         f"{pid} ({_command(pid)})"
         for pid in _processes()
-        if wanted in _read(pid, "environ").split(bytes(1)) and _is_alive(pid)
+        if wanted in _read(pid, "environ").split(bytes(1)) and is_alive(pid)
     ]
 
 
@@ -47,7 +47,7 @@ def descendants(pid: int) -> list[int]:
     """The living children of a process, and theirs."""
     children: dict[int, list[int]] = {}
     for child in _processes():
-        if _is_alive(child):
+        if is_alive(child):
             children.setdefault(_parent(child), []).append(child)
     found, open_ = [], [pid]
     while open_:
@@ -85,7 +85,8 @@ def _stat(pid: int) -> list[bytes]:
     return _read(pid, "stat").rpartition(b")")[2].split()
 
 
-def _is_alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """Whether a process runs; one that has ended, and of which nobody has asked how, does not."""
     stat = _stat(pid)
     return bool(stat) and stat[0] not in (b"Z", b"X")
 

@@ -17,6 +17,7 @@ import gevent
 from solar_orch import config
 from solar_orch.errors import ConfigError, SolarError
 from solar_orch.host import Host
+from solar_orch.plan.model import Plan
 from solar_orch.plan.parse import parse
 from solar_orch.store import Store
 from solar_orch.testing.calls import RunningCalls
@@ -95,13 +96,17 @@ class Solar:
         :raises ConfigError: if an option cannot have its value
         """
         if self._conf is None:
-            file = configparser.RawConfigParser()
-            file.read_dict(self._options)
-            path = self.root / "solar.conf"
-            with path.open("w", encoding="utf-8") as stream:
-                file.write(stream)
-            self._conf = config.load(["--config-file", str(path)], prog="solar-worker")
+            self._conf = config.load(["--config-file", self.write_configuration()], prog="solar-worker")
         return self._conf
+
+    def write_configuration(self) -> str:
+        """Write the options to a file, for processes that read it; its path."""
+        file = configparser.RawConfigParser()
+        file.read_dict(self._options)
+        path = self.root / "solar.conf"
+        with path.open("w", encoding="utf-8") as stream:
+            file.write(stream)
+        return str(path)
 
     # -- the host ------------------------------------------------------------------
 
@@ -255,13 +260,19 @@ class Solar:
         if self._serving is not None:
             plan.end()
 
+    def want(self, *tasks: Mapping[str, Any]) -> str:
+        """Write a plan to the database that is to run, whoever runs it; its uid.
+
+        :param tasks: as :meth:`run` takes them
+        :raises PlanError: if this is no plan
+        """
+        return self.store.plans.create(_plan(tasks), wanted=True)
+
     def _begin(self, tasks: tuple[Mapping[str, Any], ...]) -> RunningPlan:
         __tracebackhide__ = True
-        whole = len(tasks) == 1 and "tasks" in tasks[0]
-        made = dict(tasks[0]) if whole else {"name": "test", "tasks": list(tasks)}
-        plan = parse(json.dumps(made))
+        _plan(tasks)  # what is no plan shows before anything is opened
         self.start()
-        uid = self.store.plans.create(plan, wanted=True)
+        uid = self.want(*tasks)
         self.host.clients["scheduler"].next({"plan_uid": uid}, uid)
         return RunningPlan(self, uid)
 
@@ -289,6 +300,11 @@ def forget_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no variable of the environment set an option: they are stronger than a configuration file."""
     for variable in [name for name in os.environ if name.startswith("OS_") and "__" in name]:
         monkeypatch.delenv(variable)
+
+
+def _plan(tasks: tuple[Mapping[str, Any], ...]) -> Plan:
+    whole = len(tasks) == 1 and "tasks" in tasks[0]
+    return parse(json.dumps(dict(tasks[0]) if whole else {"name": "test", "tasks": list(tasks)}))
 
 
 def _written(value: object) -> str:

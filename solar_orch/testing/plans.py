@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -78,6 +78,23 @@ def task(
     if target is not None:
         given["target"] = target
     return {"uid": uid, "parameters": given, "after": list(after), "before": []}
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What a limit is asked: whether one more task of a plan may start beside those that are in progress.
+
+    :param tasks: those of the plan, see :func:`task`
+    :param running: the names of those in progress
+    :param candidate: the name of the one that would start
+    """
+
+    tasks: Sequence[Mapping[str, Any]]
+    running: Collection[str]
+    candidate: str
+
+    def __str__(self) -> str:
+        return f"{self.candidate} beside {', '.join(sorted(self.running)) or 'nothing'}"
 
 
 @dataclass(frozen=True)

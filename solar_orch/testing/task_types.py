@@ -2,35 +2,29 @@
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
-import gevent
 import pytest
 
 from solar_orch import plugins
-from solar_orch.errors import WrongState
 from solar_orch.states import State
-from solar_orch.testing.base import Conformance
 from solar_orch.testing.held import Held, processes_of
 from solar_orch.testing.hosting import Solar
 from solar_orch.testing.installation import installed
-from solar_orch.testing.plans import ANYTHING, Call, Ended, task
-from solar_orch.testing.running import RunningPlan
+from solar_orch.testing.lasting import TASK, LastingConformance
+from solar_orch.testing.plans import ANYTHING, Call, Ended
 from solar_orch.testing.waiting import wait_until
 from solar_orch.workers.ledger import RESULT_LIMIT
 from solar_orch.workers.subscription import Method
 
 #: The calls that are made to see whether each of them leaves something behind.
 _CYCLES = 3
-#: The name of the task that makes the call.
-_TASK = "call"
 
 
-class TaskTypeConformance(Conformance):
+class TaskTypeConformance(LastingConformance):
     """Proves that a task type does what :class:`solar_orch.contracts.parts.TaskType` asks for.
 
     Each test runs whole plans in a host in this process, with the workers that ship.
@@ -44,11 +38,6 @@ class TaskTypeConformance(Conformance):
     failing: Sequence[Call] = ()
     #: A call that runs for longer than a test: it is killed, its time limit ends it, and so does a stop.
     lasting: Call | None = None
-    #: Seconds for which a call may keep everything else in its process from running.
-    standstill: float = 1.0
-
-    def _prepare(self, solar: Solar) -> None:
-        solar.standstill = self.standstill
 
     # -- registration ------------------------------------------------------------
 
@@ -69,10 +58,10 @@ class TaskTypeConformance(Conformance):
     def test_working_calls_succeed(self, solar: Solar) -> None:
         """Each call of ``working`` ends in SUCCESS, with its result, and lets the event loop go on."""
         for call in self._working():
-            ended = solar.run(call.as_task(_TASK, self.name))
+            ended = solar.run(call.as_task(TASK, self.name))
             self._must_be(ended, State.SUCCESS, call)
             if call.result is not ANYTHING:
-                wanted, given = json.loads(json.dumps(call.result)), ended.results.get(_TASK)
+                wanted, given = json.loads(json.dumps(call.result)), ended.results.get(TASK)
                 assert given == wanted, f"{self.name}{call} was to give {wanted!r}, and gave {given!r}"
 
     def test_results_can_be_carried(self, solar: Solar) -> None:
@@ -80,7 +69,7 @@ class TaskTypeConformance(Conformance):
         results: list[Any] = []
         self._method(solar).on_success(lambda ctxt, result, *args, **kwargs: results.append(result))
         for call in self._working():
-            self._must_be(solar.run(call.as_task(_TASK, self.name)), State.SUCCESS, call)
+            self._must_be(solar.run(call.as_task(TASK, self.name)), State.SUCCESS, call)
             solar.wait_until(lambda: results, "the result of the call is told")
             result = results.pop()
             try:
@@ -97,9 +86,9 @@ class TaskTypeConformance(Conformance):
         if not self.failing:
             pytest.skip("failing holds no call")
         for call in self.failing:
-            ended = solar.run(call.as_task(_TASK, self.name))
+            ended = solar.run(call.as_task(TASK, self.name))
             self._must_be(ended, State.ERROR, call)
-            message = ended[_TASK]["errmsg"] or ""
+            message = ended[TASK]["errmsg"] or ""
             assert message.strip(), f"{self.name}{call} failed without a message"
             assert call.error in message, f"{self.name}{call} was to say {call.error!r}, and said {message!r}"
             assert "Traceback (most recent call last)" not in message, (
@@ -114,10 +103,10 @@ class TaskTypeConformance(Conformance):
         wrong = self._misfit(self.load(solar).obj)
         if wrong is None:
             pytest.skip(f"{self.name} takes whatever it is given")
-        ended = solar.run(wrong.as_task(_TASK, self.name, retry=2))
+        ended = solar.run(wrong.as_task(TASK, self.name, retry=2))
         self._must_be(ended, State.ERROR, wrong)
-        assert f"it takes {self.name}(" in ended[_TASK]["errmsg"], ended[_TASK]["errmsg"]
-        assert ended[_TASK]["attempt"] == 1, "what can never fit was tried again"
+        assert f"it takes {self.name}(" in ended[TASK]["errmsg"], ended[TASK]["errmsg"]
+        assert ended[TASK]["attempt"] == 1, "what can never fit was tried again"
 
     def test_subscribers_are_told(self, solar: Solar) -> None:
         """Those that subscribe to the type are told before a call, of its outcome, and after it."""
@@ -128,7 +117,7 @@ class TaskTypeConformance(Conformance):
         method.on_error(lambda ctxt, error, *args, **kwargs: told.append(("on_error", str(error))))
         method.after(lambda ctxt: told.append(("after",)))
         call = self._working()[0]
-        self._must_be(solar.run(call.as_task(_TASK, self.name)), State.SUCCESS, call)
+        self._must_be(solar.run(call.as_task(TASK, self.name)), State.SUCCESS, call)
         solar.wait_until(lambda: ("after",) in told, lambda: f"after is told; so far {told}")
         assert [moment for moment, *_ in told] == ["before", "on_success", "after"]
         assert told[1][1:] == (tuple(call.args), dict(call.kwargs)), told[1]
@@ -138,54 +127,10 @@ class TaskTypeConformance(Conformance):
         with installed("solar-foreign-driver", _FOREIGN):
             solar.options(tasks_driver="solar_testing_foreign")
             for call in self._working():
-                self._must_be(solar.run(call.as_task(_TASK, self.name)), State.SUCCESS, call)
+                self._must_be(solar.run(call.as_task(TASK, self.name)), State.SUCCESS, call)
             solar.stop()
 
     # -- a call that lasts -------------------------------------------------------
-
-    def test_a_call_lets_everything_else_go_on(self, solar: Solar) -> None:
-        """While a call lasts a timer goes on, and another task runs."""
-        ticks = 0
-
-        def tick() -> None:
-            nonlocal ticks
-            while True:
-                ticks += 1
-                gevent.sleep(0.005)
-
-        with self._lasting(solar) as plan:
-            timer = gevent.spawn(tick)
-            solar.wait_until(lambda: ticks >= 20, lambda: f"a timer beside the call goes on; {ticks} ticks")
-            timer.kill()
-            if "noop" in solar.host.workers["tasks"].methods:
-                assert solar.run(task("beside", "noop")).status == "finished"
-            plan.kill(_TASK)
-
-    def test_a_call_is_killed(self, solar: Solar) -> None:
-        """A kill ends the call: it lets ``Cancelled`` pass, wherever it waits."""
-        with self._lasting(solar) as plan:
-            plan.kill(_TASK)
-        self._must_have_been_ended(plan.look(), "cancelled", "a kill")
-
-    def test_a_time_limit_ends_a_call(self, solar: Solar) -> None:
-        """So does its time limit."""
-        with self._lasting(solar, timelimit=0.3) as plan:
-            pass
-        self._must_have_been_ended(plan.look(), "ExecutionTimeout", "its time limit")
-
-    def test_a_stop_of_the_worker_ends_a_call(self, solar: Solar) -> None:
-        """A worker that stops ends the call after its time to drain, and the attempt is handed back."""
-        with self._lasting(solar) as plan:
-            running = solar.calls
-            solar.stop(0.1)
-            assert not running.has(plan.uid, _TASK), (
-                "the call went on when its worker had stopped: it takes no notice of Cancelled"
-                f"\n{running.where()}"
-            )
-            state = plan.look().states[_TASK]
-            assert state in (State.PENDING, State.ERROR_RETRY), (
-                f"the call was to be handed back when its worker stopped, and its task is {state}"
-            )
 
     def test_a_call_leaves_nothing_behind(self, solar: Solar) -> None:
         """No process, descriptor, greenlet or thread of a call is left, after its end or a kill."""
@@ -205,10 +150,10 @@ class TaskTypeConformance(Conformance):
 
     def _cycle(self, solar: Solar) -> None:
         call = self._working()[0]
-        self._must_leave_no_process(solar.run(call.as_task(_TASK, self.name)), "has ended")
+        self._must_leave_no_process(solar.run(call.as_task(TASK, self.name)), "has ended")
         if self.lasting is not None:
             with self._lasting(solar) as plan:
-                plan.kill(_TASK)
+                plan.kill(TASK)
             self._must_leave_no_process(plan.look(), "was killed")
 
     def _must_leave_no_process(self, ended: Ended, what: str) -> None:
@@ -222,20 +167,8 @@ class TaskTypeConformance(Conformance):
         assert self.working, f"{type(self).__name__} must have a call that succeeds: working = [Call(...)]"
         return self.working
 
-    @contextlib.contextmanager
-    def _lasting(self, solar: Solar, **parameters: Any) -> Iterator[RunningPlan]:
-        __tracebackhide__ = True
-        if self.lasting is None:
-            pytest.skip("lasting is no call")
-        try:
-            with solar.running(self.lasting.as_task(_TASK, self.name, **parameters)) as plan:
-                plan.wait_for(_TASK, State.INPROGRESS)
-                yield plan
-        except WrongState as error:
-            pytest.fail(f"lasting must be a call that runs until it is ended, and not so soon: {error}")
-        finally:
-            for blocked in solar.blocking:
-                pytest.fail(str(blocked))
+    def _lasting_task(self, **parameters: Any) -> dict[str, Any] | None:
+        return None if self.lasting is None else self.lasting.as_task(TASK, self.name, **parameters)
 
     def _method(self, solar: Solar) -> Method:
         self.load(solar)
@@ -249,20 +182,9 @@ class TaskTypeConformance(Conformance):
 
     def _must_be(self, ended: Ended, state: State, call: Call) -> None:
         __tracebackhide__ = True
-        found = ended[_TASK]
+        found = ended[TASK]
         assert found["status"] == state, (
             f"{self.name}{call} was to end in {state}, and is in {found['status']}: {found['errmsg']}"
-        )
-
-    def _must_have_been_ended(self, ended: Ended, error: str, by: str) -> None:
-        __tracebackhide__ = True
-        found = ended[_TASK]
-        assert found["status"] == State.ERROR, (
-            f"{by} was to end the call in ERROR, and it is in {found['status']}:"
-            " it does not last, or takes Cancelled for something else"
-        )
-        assert (found["errmsg"] or "").startswith(error), (
-            f"{by} was to end the call, and it ended with: {found['errmsg']}"
         )
 
 

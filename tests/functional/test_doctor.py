@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +13,7 @@ from typing import Any
 
 import pytest
 from distributions import environment, write
-from harness import Site, open_site, plan, task
+from harness import Site, open_site, plan, task, wait_until
 
 from solar_orch.cli.diagnosis import print_diagnosis
 from solar_orch.doctor.findings import Diagnosis
@@ -156,6 +158,16 @@ BREAKAGES = [
         "output",
         "importing it writes to stdout, where answers to programs stand: 'hello'",
         "logging.getLogger",
+    ),
+    Breakage(
+        "runners",
+        "threaded",
+        "import socket, threading, time\ndef part(executors, conf): ...\n"
+        "threading.Thread(target=time.sleep, args=[60], name='clock', daemon=True).start()\n"
+        "left = socket.socketpair()\n",
+        "opens",
+        "importing it opens the thread clock and 2 sockets, and a runner may fork",
+        "open it when it is first used",
     ),
     Breakage(
         "runners",
@@ -463,8 +475,10 @@ def test_nothing_is_wrong_with_what_ships_and_with_a_part_that_keeps_its_contrac
 
 
 def test_options_that_select_nothing_are_found_with_what_may_have_been_meant(site: Site):
-    site.set(runner="gevents", tasks_driver="sol", limits="per_rack")
-    code, answer = doctor(site)
+    site.set(runner="gevents", tasks_driver="sol")
+    path = site.write("solar.conf", "[orchestration]\nlease = 20\nlimits = per_rack\n")
+    done = site.orch("--config-file", path, "plugins", "doctor", "--format", "json")
+    code, answer = done.returncode, json.loads(done.stdout)
     found = {each["namespace"].removeprefix(PREFIX): each for each in answer["findings"]}
     assert code == 1
     assert {name: (each["kind"], each["name"]) for name, each in found.items()} == {
@@ -472,7 +486,9 @@ def test_options_that_select_nothing_are_found_with_what_may_have_been_meant(sit
         "drivers.tasks": ("selection", "sol"),
         "limits": ("selection", "per_rack"),
     }
-    assert "which the option runner asks for" in found["runners"]["problem"]
+    assert "which the option runner asks for (OS_ORCHESTRATION__RUNNER)" in found["runners"]["problem"]
+    assert (found["limits"]["file"], found["limits"]["line"]) == (path, 3)
+    assert found["limits"]["source"] == "limits = per_rack"
     assert "have runner name gevent" in found["runners"]["remedy"]
     assert "have tasks_driver name solar" in found["drivers.tasks"]["remedy"]
     assert "no package registers this name" in answer["host"]
@@ -521,3 +537,28 @@ def test_a_broken_part_that_is_not_selected_disturbs_nothing_but_the_doctor(site
     assert site.run(plan(task("only", "cmd", "echo done"))).status == "finished"
     assert worker.stop() == 0, worker.log
     assert "broken_" not in worker.log
+
+
+def test_what_hangs_and_is_selected_is_why_the_host_cannot_be_built(site: Site):
+    source = "import time\ntime.sleep(600)\n"
+    points = {f"{PREFIX}hooks.tasks.construct": {"slow": "slow:hook"}}
+    site.env = environment(write(site.root / "home", "slow-parts", points, {"slow": source}), base=site.env)
+    done = site.orch("plugins", "doctor", "--timeout", "3", "--format", "json")
+    answer = json.loads(done.stdout)
+    [finding] = answer["findings"]
+    assert (done.returncode, finding["kind"], finding["selected"], finding["line"]) == (1, "hang", True, 2)
+    assert answer["host"] == (
+        "solar.orchestration.hooks.tasks.construct: slow from slow-parts 1.0: importing it does not end within 3 s"
+    )
+
+
+def test_an_interrupt_ends_whatever_was_begun(site: Site):
+    source = "import os, time\nopen(os.environ['SITE'] + '/begun', 'w').close()\ntime.sleep(600)\n"
+    points = {f"{PREFIX}runners": {"slow": "slow:run"}}
+    site.env = environment(write(site.root / "home", "slow-parts", points, {"slow": source}), base=site.env)
+    process = site.start("solar-orch", "plugins", "doctor", "--timeout", "600")
+    wait_until((site.root / "begun").exists)
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.wait() == 130
+    assert "Traceback" not in process.log
+    wait_until(lambda: not site.others())

@@ -163,13 +163,13 @@ def test_a_task_type_is_shown_as_a_plan_gives_it_with_its_options(installed: Sit
     assert "sesame" not in text
     lines = text.splitlines()
     for line in (
-        "  package   fetching 2.1",
-        f"  file      {path}:7",
-        "  loaded    always",
-        "  contract  task_type(ctxt, *args, **kwargs)",
-        "  made for  version 1 of the contracts",
-        "  in a plan fetch(url, *, method='GET', **headers)",
-        "  keeps it  yes",
+        "  package    fetching 2.1",
+        f"  file       {path}:7",
+        "  loaded     always",
+        "  contract   task_type(ctxt, *args, **kwargs)",
+        "  made for   version 1 of the contracts",
+        "  in a plan  fetch(url, *, method='GET', **headers)",
+        "  verdict    keeps its contract",
         "  Fetch what is at a URL.",
         "[fetching] limit  integer  10        20        Bytes that are fetched.",
     ):
@@ -190,8 +190,8 @@ def test_a_part_that_cannot_be_imported_is_shown_with_what_is_wrong(installed: S
     assert shown["doc"] is None
     done = installed.orch("plugins", "show", "runners", "trap")
     assert done.returncode == 1
-    assert f"            {installed.root / 'home' / 'trap.py'}:1" in done.stdout.splitlines()
-    assert "keeps it" not in done.stdout
+    assert f"             {installed.root / 'home' / 'trap.py'}:1" in done.stdout.splitlines()
+    assert "keeps its contract" not in done.stdout
 
 
 def test_both_parts_of_one_name_are_shown(installed: Site):

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-import gevent
 import pytest
 import yaml
 from click.testing import CliRunner
@@ -29,7 +28,6 @@ from solar_orch.doctor import bench
 from solar_orch.doctor.findings import Diagnosis, Finding, Kind
 from solar_orch.doctor.registry import Registry
 from solar_orch.errors import ExitCode, PlanError
-from solar_orch.host import Host
 from solar_orch.plan import schema
 from solar_orch.plan.model import Task
 from solar_orch.plan.parse import parse
@@ -444,33 +442,6 @@ def test_a_staged_change_is_in_the_history_once_its_task_has_made_it(run: Run, t
     assert staging.history(**state) == []
     run(task("web1.restart", "noop"))
     assert staging.history(**state) == [("web1", "restart")]
-
-
-def test_the_fourth_worker_is_called(packages: Packages, tmp_path: Path, clean_environment: Path):
-    packages.add(
-        "pinger",
-        {
-            "solar.orchestration.extensions": {"pinger": "pinger:pinger_worker"},
-            "solar.orchestration.extensions_clients": {"pinger": "pinger:pinger_client"},
-            "solar.orchestration.constructors": {"pinger": "pinger:construct_pinger"},
-            "solar.orchestration.drivers.pinger": {"solar": "pinger:Pinger"},
-        },
-        modules={"pinger": EXAMPLES.joinpath("pinger.py").read_text()},
-    )
-    conf = config.load(overrides={"executor": "inline", "state_dir": str(tmp_path / "state")})
-    host = Host(conf, workers=["pinger"])
-    host.build()
-    running = gevent.spawn(host.run)
-    try:
-        host.clients["pinger"].count({}, "doves")
-        host.clients["pinger"].count({}, what="doves")
-        with gevent.Timeout(PATIENCE):
-            while host.workers["pinger"].counts != {"doves": 2}:
-                gevent.sleep(0.01)
-    finally:
-        host.stop()
-        running.get()
-    assert "pinger.sock" in conf.orchestration.pinger_address
 
 
 def test_the_commands_can_be_mounted(clean_environment: Path, tmp_path: Path):
