@@ -30,7 +30,7 @@ def make(directory: Path) -> Path:
     for name, program in (
         ("solar-orch", "from solar_orch.cli.entry import orch; sys.exit(orch())"),
         ("solar-worker", "from solar_orch.cli.entry import worker; sys.exit(worker())"),
-        ("pytest", "import pytest; sys.exit(pytest.console_main())"),
+        ("pytest", "from pytest import main; sys.exit(main())"),
         ("pip", "from pip._internal.cli.main import main; sys.exit(main())"),
     ):
         script = programs / name
