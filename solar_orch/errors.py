@@ -509,6 +509,38 @@ class FileNotWritten(SolarError):
         super().__init__(f"{path} cannot be written: {problem}")
 
 
+# -- new distributions -------------------------------------------------------
+
+
+class NameRefused(SolarError):
+    """A name that a new distribution cannot have.
+
+    :param name: as it was given
+    :param problem: what is wrong with it, and what could be done
+    """
+
+    exit_code = ExitCode.USAGE
+
+    def __init__(self, name: str, problem: str) -> None:
+        self.name = name
+        self.problem = problem
+        super().__init__(f"the name {name!r} cannot be used: {problem}")
+
+
+class DirectoryRefused(SolarError):
+    """A directory that cannot be made as a new one.
+
+    :param path: of the directory
+    """
+
+    exit_code = ExitCode.USAGE
+
+    def __init__(self, path: str, problem: str) -> None:
+        self.path = path
+        self.problem = problem
+        super().__init__(f"{path} {problem}")
+
+
 # -- as text -----------------------------------------------------------------
 
 #: Names that an error shows of many.

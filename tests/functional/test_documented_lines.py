@@ -208,7 +208,7 @@ PAGES = {
 
 
 #: Pages whose lines need more than a plan, and have a test of their own.
-OF_THEIR_OWN = frozenset({"plugins"})
+OF_THEIR_OWN = frozenset({"plugins", "tutorial"})
 
 #: The distributions of ``docs/examples`` that a page takes for installed.
 INSTALLED = {"examples": ("solar-rehearsal", "solar-rolling")}

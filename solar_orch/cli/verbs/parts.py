@@ -8,6 +8,7 @@ import click
 
 from solar_orch.cli.arguments import format_option
 from solar_orch.cli.completion import complete_namespace, complete_part
+from solar_orch.cli.verbs.new_part import new
 from solar_orch.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -148,5 +149,7 @@ def doctor(ctx: click.Context, timeout: float, format_: str) -> None:
     if not diagnosis.healthy:
         ctx.exit(ExitCode.FAILURE)
 
+
+plugins.add_command(new)
 
 COMMANDS: tuple[click.Command, ...] = (plugins,)
