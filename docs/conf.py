@@ -10,8 +10,7 @@ copyright = "The solar_orch developers, Apache License 2.0"
 version = release = __version__
 
 extensions = ["oslo_config.sphinxext", "stevedore.sphinxext", "sphinx.ext.autodoc"]
-# What the examples say of themselves is for those who have a clone.
-exclude_patterns = ["_build", "examples/*/README.rst"]
+exclude_patterns = ["_build", "examples"]
 nitpicky = False
 highlight_language = "text"
 

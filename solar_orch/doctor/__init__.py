@@ -8,5 +8,5 @@ that hangs, ends its process or crashes is a finding like any other:
 * :mod:`~solar_orch.doctor.examination` is what that one does, and
   :mod:`~solar_orch.doctor.isolation` its processes, one for each part;
 * :mod:`~solar_orch.doctor.probing` and :mod:`~solar_orch.doctor.description`
-  run there, with the part.
+  run there, with the part, and :mod:`~solar_orch.doctor.assembly` with all.
 """

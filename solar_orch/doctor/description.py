@@ -15,7 +15,8 @@ from solar_orch.doctor import places, statics
 from solar_orch.doctor.examination import of_process, preload, unfit_task_types
 from solar_orch.doctor.findings import Kind
 from solar_orch.doctor.isolation import run_all
-from solar_orch.doctor.probing import Broken, Probe, patched, probe
+from solar_orch.doctor.patching import patched
+from solar_orch.doctor.probing import Broken, Probe, probe
 from solar_orch.doctor.registry import Part, Registry
 from solar_orch.workers.usage import usage
 

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING
 from solar_orch import plugins
 from solar_orch.contracts.options import FUNCTION
 from solar_orch.doctor import places, statics
+from solar_orch.doctor.assembly import build_host, fit_task_types
 from solar_orch.doctor.findings import Diagnosis, Finding, Kind
 from solar_orch.doctor.isolation import Ended, run_all
-from solar_orch.doctor.probing import Probe, build_host, fit_task_types, patched, probe
+from solar_orch.doctor.patching import patched
+from solar_orch.doctor.probing import Probe, probe
 from solar_orch.doctor.registry import Part, Registry
 
 if TYPE_CHECKING:

@@ -120,8 +120,8 @@ class _Process:
         _, status = os.waitpid(self._pid, 0)
         os.close(self.descriptor)
         answer, stdout, stderr, trace = map(_text_of, (self._answer, self._stdout, self._stderr, self._trace))
-        if answer:
-            said = json.loads(answer)
+        said = _read(answer)
+        if said is not None:
             return Ended(
                 said["value"],
                 said["problem"],
@@ -146,9 +146,11 @@ class _Process:
             faulthandler.enable(self._trace)
             os._exit = _noted(exit_, self._trace)  # type: ignore[assignment]
             self._limit_time(exit_)
+            pid = os.getpid()
             answer = {**_called(function), "written_at": output.written_at}
-            self._answer.write(json.dumps(answer).encode())
-            self._answer.flush()
+            if os.getpid() == pid:  # the function may have forked, and returns twice then
+                self._answer.write(json.dumps(answer).encode())
+                self._answer.flush()
         finally:
             exit_(0)
 
@@ -216,6 +218,15 @@ class _Noting(io.TextIOWrapper):
         if not self.written_at:
             self.written_at = list(_innermost_first(traceback.extract_stack()))[1:]
         return super().write(text)
+
+
+def _read(answer: str) -> dict[str, Any] | None:
+    """What a process has answered; None if it has not, or not all of it."""
+    try:
+        said: dict[str, Any] = json.loads(answer)
+    except ValueError:
+        return None
+    return said
 
 
 def _text_of(file: IO[bytes]) -> str:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import functools
 import importlib
 import importlib.metadata
 import inspect
 import re
 import sys
 import types
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, cast
-from unittest import mock
+from typing import TYPE_CHECKING, Any
 
-from solar_orch import plugins
 from solar_orch.contracts import options as brought
 from solar_orch.contracts import versions
 from solar_orch.contracts.signatures import ContractBroken
@@ -22,7 +18,7 @@ from solar_orch.doctor import places
 from solar_orch.doctor.findings import Finding, Kind, Place
 from solar_orch.doctor.openings import opened_by
 from solar_orch.doctor.registry import Part, alike, registered_at
-from solar_orch.errors import ConfigError, SolarError
+from solar_orch.errors import ConfigError
 from solar_orch.workers.base import Worker
 
 if TYPE_CHECKING:
@@ -278,70 +274,3 @@ def _require_name(driver: type[Worker], worker: str) -> None:
 
 def _named(obj: Any) -> str:
     return f"the module {obj.__name__}" if inspect.ismodule(obj) else getattr(obj, "__qualname__", repr(obj))
-
-
-# -- parts together ------------------------------------------------------------------
-
-
-def build_host(conf: cfg.ConfigOpts) -> dict[str, Any]:
-    """Why the host cannot be built as it is configured, and whose fault it is; it opens nothing."""
-    from solar_orch.errors import PluginError
-    from solar_orch.host import Host
-
-    try:
-        Host(conf).build()
-    except PluginError as error:
-        origin = f" from {error.package}" if error.package else ""
-        return {
-            "problem": f"{error.namespace}: {error.name}{origin}: {error.cause}",
-            "namespace": error.namespace,
-            "name": error.name,
-            "package": error.package,
-            "cause": error.cause,
-        }
-    except SolarError as error:
-        return {"problem": str(error), "namespace": None}
-    return {"problem": None}
-
-
-def fit_task_types(parts: Sequence[Part], conf: cfg.ConfigOpts) -> list[dict[str, Any]]:
-    """What keeps task types from being added to the configured tasks worker.
-
-    :param parts: those in which nothing is wrong
-    """
-    from solar_orch.extensions import make_client, make_worker
-    from solar_orch.workers import task_types
-
-    clients = {name: make_client(conf, name) for name in plugins.names(plugins.EXTENSIONS)}
-    worker = make_worker(conf, clients, "tasks")
-    found = []
-    for part in parts:
-        probe = Probe(part, conf)
-        function: Callable[..., Any] = probe.load()
-        try:
-            task_types.add(worker, part.entry.name, function)
-        except ContractBroken as error:
-            remedy = f"have {part.entry.package} register it under another name"
-            found.append(probe.finding(Kind.TASK_TYPE, str(error), remedy).as_dict())
-    return found
-
-
-def patched(function: Callable[[], Any]) -> Callable[[], Any]:
-    """`function`, to be called after gevent has patched, as in ``solar-worker``."""
-    registered = _registered()
-
-    def call() -> Any:
-        from gevent import monkey
-
-        # gevent asks two dozen times who wants to hear of it, and each time all packages would be read.
-        with mock.patch.object(importlib.metadata, "entry_points", registered.select):
-            monkey.patch_all()
-        return function()
-
-    return call
-
-
-@functools.cache
-def _registered() -> importlib.metadata.EntryPoints:
-    everything: Any = importlib.metadata.entry_points()  # which typeshed has as of 3.9
-    return cast(importlib.metadata.EntryPoints, everything)

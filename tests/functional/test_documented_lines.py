@@ -13,7 +13,7 @@ from pathlib import Path
 
 import click
 import pytest
-from distributions import environment, write
+from distributions import environment, install, write
 from harness import PATIENCE, Site, gated, open_site, plan, script, task, wait_until
 
 import solar_orch
@@ -210,12 +210,18 @@ PAGES = {
 #: Pages whose lines need more than a plan, and have a test of their own.
 OF_THEIR_OWN = frozenset({"plugins", "tutorial"})
 
+#: The distributions of ``docs/examples`` that a page takes for installed.
+INSTALLED = {"examples": ("solar-rehearsal", "solar-rolling")}
+
 
 @pytest.mark.parametrize(
     "page", [name for name, lines in PAGES.items() if lines and name not in OF_THEIR_OWN]
 )
-def test_the_lines_of_a_page_are_typed_in_their_order(page: str):
+def test_the_lines_of_a_page_are_typed_in_their_order(page: str, tmp_path: Path):
     with open_stage() as stage:
+        for name in INSTALLED.get(page, ()):
+            home = install(ROOT / "docs" / "examples" / name, tmp_path / name)
+            stage.site.env = environment(home, base=stage.site.env)
         stage.site.write("site.yaml", stage.plan("true"))
         (stage.site.root / "fleet.yaml").symlink_to(ROOT / "docs" / "examples" / "plans" / "fleet.yaml")
         if page != "session":  # which begins with an empty database

@@ -19,7 +19,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from solar_orch import config, faults, plugins
+from solar_orch import config, faults, plugins, testing
 from solar_orch.cli import orch
 from solar_orch.cli.rehearsal import as_answer
 from solar_orch.cli.translation import message
@@ -139,6 +139,11 @@ def section_of(command: str) -> str:
     text = section_of(group)
     assert re.search(rf"``{re.escape(command)}[` ]", text), command
     return text
+
+
+def test_every_class_of_the_kit_is_explained():
+    named = set(first_cells(sections(page("testing"))["The conformance kit"]))
+    assert {name for name in testing.PLACES if name.endswith("Conformance")} <= named
 
 
 def test_every_command_and_each_of_its_options_is_described():
@@ -371,6 +376,24 @@ def test_every_example_in_python_is_in_the_pages():
     assert [name for name in names if f".. literalinclude:: examples/{name}\n" not in pages] == []
 
 
+def test_every_distribution_has_a_section_and_says_what_it_is():
+    described = sections(page("examples"))
+    for setup in EXAMPLES.glob("*/setup.cfg"):
+        name = setup.parent.name
+        metadata = configparser.ConfigParser()
+        metadata.read(setup)
+        assert metadata["metadata"]["name"] == name
+        text = described[f"``{name}``"]
+        assert f".. literalinclude:: examples/{name}/" in text
+        readme = setup.with_name("README.rst").read_text()
+        assert readme.startswith(f"{name}\n{'=' * len(name)}\n")
+        assert f"pip install docs/examples/{name}" in readme
+        for namespace, points in metadata["options.entry_points"].items():
+            assert namespace in text, f"{name}: {namespace}"
+            for point in points.strip().splitlines():
+                assert f"``{point.partition('=')[0].strip()}``" in text, f"{name}: {point}"
+
+
 Run = Callable[..., dict[str, dict[str, Any]]]
 
 
@@ -416,23 +439,6 @@ def test_the_hook_refuses_commands_during_a_freeze_and_writes_failures_down(
     lines = tmp_path.joinpath("state", "failures.log").read_text().splitlines()
     said = sorted(re.sub(r"example:\w+~", "", line) for line in lines)
     assert said == ["command attempt 1: changes are frozen", *["failing attempt 1: no luck"] * 2]
-
-
-def test_the_driver_has_the_types_that_ship_and_one_more(run: Run, packages: Packages):
-    packages.add(
-        "ours",
-        {"solar.orchestration.drivers.tasks": {"ours": "driver:Tasks"}},
-        modules={"driver": EXAMPLES.joinpath("driver.py").read_text()},
-    )
-    tasks = [
-        task("shipped", "cmd", "echo shipped"),
-        task("counted", "countdown", 2, kwargs={"pause": 0}),
-        task("refused", "countdown", -1),
-    ]
-    ended = run(*tasks, tasks_driver="ours")
-    assert ended["shipped"]["output"] == "shipped\n"
-    assert (ended["counted"]["status"], ended["counted"]["output"]) == ("SUCCESS", "2\n1\n0\n")
-    assert (ended["refused"]["status"], ended["refused"]["errmsg"]) == ("ERROR", "cannot count down from -1")
 
 
 def test_a_staged_change_is_in_the_history_once_its_task_has_made_it(run: Run, tmp_path: Path):

@@ -56,6 +56,12 @@ def leaves_a_thread():
     threading.Thread(target=time.sleep, args=[600]).start()
     return "left"
 
+def forks():
+    return "child" if os.fork() == 0 else "parent"
+
+def closes_all():
+    os.closerange(0, 256)
+
 def returns_no_json():
     return object()
 
@@ -81,7 +87,7 @@ def run(*names: str, seconds: float = 30) -> dict[str, Any]:
 def ended() -> dict[str, Any]:
     return run(
         "returns", "fails", "exits", "leaves", "leaves_in_c", "crashes", "is_killed", "writes",
-        "leaves_a_process", "leaves_a_thread", "returns_no_json",
+        "leaves_a_process", "leaves_a_thread", "returns_no_json", "forks", "closes_all",
     )  # fmt: skip
 
 
@@ -130,6 +136,11 @@ def test_what_is_written_to_stdout_is_kept_apart(ended: dict[str, Any]):
 def test_nothing_stays_behind(ended: dict[str, Any]):
     wait_until(lambda: is_gone(ended["leaves_a_process"]["value"]))
     assert ended["leaves_a_thread"]["value"] == "left"
+
+
+def test_what_returns_twice_or_cannot_answer_is_told_all_the_same(ended: dict[str, Any]):
+    assert ended["forks"]["value"] == "parent"
+    assert ended["closes_all"]["problem"] == "ends its process with exit code 0"
 
 
 def is_gone(pid: int) -> bool:

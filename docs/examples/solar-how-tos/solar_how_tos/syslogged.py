@@ -34,34 +34,38 @@ class Syslogged(SystemLog):
 
     def __init__(self, conf, clients):
         super().__init__(conf, clients)
-        self._syslog = logging.getLogger("solar.outcomes")
-        self._syslog.setLevel(logging.INFO)
-        self._syslog.propagate = False
-        self._is_open = False
+        # Making a worker opens nothing: the first line opens the socket.
+        self._syslog = None
+        self.background(self._close_at_end)
 
     def commit(self, ctxt):
         """The task of `ctxt` has succeeded."""
         super().commit(ctxt)
-        self._tell(logging.INFO, "succeeded", ctxt)
+        self._tell(logging.INFO, f"{ctxt['task_id']} succeeded in attempt {ctxt['attempt']}")
 
     def error(self, ctxt):
         """The task of `ctxt` has failed."""
         super().error(ctxt)
-        self._tell(logging.ERROR, "failed", ctxt)
+        self._tell(logging.ERROR, f"{ctxt['task_id']} failed in attempt {ctxt['attempt']}")
 
-    def _tell(self, level, what, ctxt):
-        # Not when the worker is made, for that opens nothing.
-        if not self._is_open and not self._open():
-            return
-        self._syslog.log(level, "%s %s in attempt %s", ctxt["task_id"], what, ctxt["attempt"])
-
-    def _open(self):
+    def _tell(self, level, line):
+        record = logging.makeLogRecord({"levelno": level, "levelname": logging.getLevelName(level), "msg": line})
         try:
-            handler = logging.handlers.SysLogHandler(self.conf.syslog.address)
+            if self._syslog is None:
+                self._syslog = _Handler(self.conf.syslog.address)
+                self._syslog.ident = f"{self.conf.syslog.tag}: "
+            self._syslog.handle(record)
         except OSError as error:
+            # What has been entered in the database must not count as failed because of this.
             LOG.warning("syslog at %s cannot be reached: %s", self.conf.syslog.address, error)
-            return False
-        handler.ident = f"{self.conf.syslog.tag}: "
-        self._syslog.addHandler(handler)
-        self._is_open = True
-        return True
+
+    def _close_at_end(self, stopping):
+        stopping.wait()
+        if self._syslog is not None:
+            self._syslog.close()
+
+
+class _Handler(logging.handlers.SysLogHandler):
+    def handleError(self, record):  # noqa: N802 - as logging has it
+        """Let whoever writes a line know that it was not written."""
+        raise

@@ -27,14 +27,16 @@ class TestAnnounce(HookConformance):
 class TestRetention(HookConformance):
     worker = "system_log"
     name = "retention"
+    options = {"retention": {"days": 30}}
 
 
-def test_the_metrics_count_the_ends_of_tasks(solar, tmp_path, monkeypatch):
+def test_the_metrics_count_the_ends_of_tasks(solar, tmp_path):
     path = tmp_path / "solar.prom"
-    monkeypatch.setenv("OS_METRICS__PATH", str(path))
     solar.options(scheduler_driver="metered")
+    solar.options("metrics", path=str(path))
     ended = solar.run(task("good", "noop"), task("bad", "error"))
     assert ended.status == "failed"
+    solar.stop()
     assert path.read_text().splitlines() == [
         "# TYPE solar_tasks_ended_total counter",
         'solar_tasks_ended_total{state="ERROR"} 1',
@@ -42,14 +44,15 @@ def test_the_metrics_count_the_ends_of_tasks(solar, tmp_path, monkeypatch):
     ]
 
 
-def test_syslog_gets_a_line_for_each_outcome(solar, tmp_path, monkeypatch):
+def test_syslog_gets_a_line_for_each_outcome(solar, tmp_path):
     address = str(tmp_path / "log")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as log:
         log.bind(address)
         log.settimeout(10)
-        monkeypatch.setenv("OS_SYSLOG__ADDRESS", address)
         solar.options(system_log_driver="syslog")
+        solar.options("syslog", address=address)
         solar.run(task("good", "noop"), task("bad", "error", after=["good"]))
+        solar.stop()
         lines = [log.recv(4096).decode().rstrip("\0") for _ in range(2)]
     assert [line.rpartition("~")[2] for line in lines] == [
         "good succeeded in attempt 1",
@@ -58,10 +61,11 @@ def test_syslog_gets_a_line_for_each_outcome(solar, tmp_path, monkeypatch):
     assert all("solar: " in line for line in lines)
 
 
-def test_a_syslog_that_is_not_there_holds_nothing_up(solar, tmp_path, monkeypatch, caplog):
-    monkeypatch.setenv("OS_SYSLOG__ADDRESS", str(tmp_path / "nothing"))
+def test_a_syslog_that_is_not_there_holds_nothing_up(solar, tmp_path, caplog):
     solar.options(system_log_driver="syslog")
+    solar.options("syslog", address=str(tmp_path / "nothing"))
     assert solar.run(task("good", "noop")).status == "finished"
+    solar.stop()
     assert "cannot be reached" in caplog.text
 
 
@@ -71,8 +75,7 @@ def test_who_wants_a_plan_looked_at_is_logged(solar, caplog):
     assert f"{ended.uid}: somebody wants it looked at" in caplog.text
 
 
-def test_plans_are_deleted_when_their_time_has_come(solar, monkeypatch):
-    monkeypatch.setenv("OS_RETENTION__DAYS", "1")
+def test_plans_are_deleted_when_their_time_has_come(solar):
     uid = solar.run(task("a", "noop")).uid
     with Orchestrator(solar.conf) as orchestrator:
         assert [plan.uid for plan, _ in orchestrator.plans()] == [uid]
