@@ -101,6 +101,7 @@ def unmeasured(line: str) -> str:
     line = re.sub(r"/\S*/solar-orch-listens/", "/HOME/solar-orch-listens/", line)
     line = re.sub(r":[0-9a-f]{8}\b", ":UID", line)
     line = re.sub(r"\d+\.\d+ ?s\b", "N s", line)
+    line = re.sub(r"^\d+ passed", "N passed", line)
     line = re.sub(r"127\.0\.0\.1(:|\W+port\W+)\d+", r"127.0.0.1\1PORT", line)
     line = re.sub(r"(try |\"tries\": )\d+", r"\1N", line)
     return " ".join(line.split())
@@ -177,5 +178,5 @@ def listing(path: str, options: dict[str, str]) -> str:
 def definition(text: str, name: str) -> str:
     for node in ast.parse(text).body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == name:
-            return "\n".join(text.splitlines()[node.lineno - 1 : node.end_lineno])
+            return "".join(text.splitlines(keepends=True)[node.lineno - 1 : node.end_lineno])
     raise AssertionError(f"there is no {name}")

@@ -315,7 +315,7 @@ def test_parts_written_for_others_to_see_import_what_is_public():
 
 def imports(source: str) -> list[tuple[int, str, str]]:
     """Line, module and name of what is imported from this package."""
-    found = re.finditer(r"^ *from (solar_orch[\w.]*) import (\([^)]*\)|.*)$", source, re.MULTILINE)
+    found = re.finditer(r"^ *from (solar_orch(?:\.\w+)*) import (\([^)]*\)|.*)$", source, re.MULTILINE)
     assert not re.search(r"^ *import solar_orch", source, re.MULTILINE)
     return [
         (source.count("\n", 0, match.start()) + 1, match[1], name.split(" as ")[0].strip())
