@@ -27,8 +27,9 @@ class ExtensionConformance(Conformance):
     ``name`` is that of the worker, under which all of its parts are registered.
     """
 
-    #: One of its methods, and a call of it that succeeds.
+    #: One of its methods; not one that only plans call.
     method: str = "ping"
+    #: A call of that method that succeeds.
     call: Call = Call()
 
     def namespace(self) -> str:

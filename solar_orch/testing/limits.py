@@ -52,8 +52,9 @@ class LimitConformance(Conformance):
 
     _namespace: ClassVar[str] = plugins.LIMITS
 
-    #: What it allows, and what it refuses.
+    #: What it allows.
     allowed: Sequence[Situation] = ()
+    #: What it refuses.
     refused: Sequence[Situation] = ()
     #: The tasks of a plan that succeeds: they do not wait for each other, take a moment each, and it refuses
     #: some of them to run at once; see :func:`solar_orch.testing.task`.

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import ClassVar
@@ -16,94 +12,42 @@ import pytest
 
 from solar_orch import plugins
 from solar_orch.api.orchestrator import Orchestrator
-from solar_orch.testing import recorder
+from solar_orch.testing import run_notes
 from solar_orch.testing.base import Conformance
-from solar_orch.testing.held import descendants, is_alive
 from solar_orch.testing.hosting import Solar
 from solar_orch.testing.plans import task
-from solar_orch.testing.recorder import Note
-from solar_orch.testing.waiting import wait_until
+from solar_orch.testing.processes import Process, worker
+from solar_orch.testing.run_notes import Note
 
-_WORKER = "from solar_orch.cli.entry import worker; worker()"
 #: The names of the executors in the order in which they are stopped.
-_IN_ORDER = sorted(recorder.DRAIN_ORDERS, key=lambda name: recorder.DRAIN_ORDERS[name])
+_IN_ORDER = sorted(run_notes.DRAIN_ORDERS, key=lambda name: run_notes.DRAIN_ORDERS[name])
 
 
-class _Process:
-    """A process that is led by the runner.
+class NotingProcess(Process):
+    """A process that is led by the runner, with executors that write down what is done with them.
 
-    :param notes: the file of what was done in it
+    :param file: in which they do
     """
 
-    def __init__(self, args: list[str], notes: Path, patience: float) -> None:
-        self._notes = notes
-        self._patience = patience
-        self._output = notes.with_suffix(".log")
-        with self._output.open("wb") as output:
-            self._popen = subprocess.Popen(
-                [sys.executable, *args],
-                # What the test has put on its path is installed there as well.
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
-
-    @property
-    def pid(self) -> int:
-        return self._popen.pid
-
-    @property
-    def children(self) -> list[int]:
-        """The processes that run below it."""
-        return descendants(self.pid)
+    def __init__(self, args: list[str], file: Path, patience: float) -> None:
+        super().__init__(args, file.with_suffix(".log"), patience)
+        self._file = file
 
     @property
     def notes(self) -> list[Note]:
         """What was done so far."""
-        return recorder.read(self._notes)
-
-    @property
-    def log(self) -> str:
-        """What it has written so far."""
-        return self._output.read_text(errors="replace")
+        return run_notes.read(self._file)
 
     def who(self, what: str) -> list[str]:
         """Who has done this, in order."""
         return [each.who for each in self.notes if each.what == what]
 
-    def send(self, number: int) -> None:
-        self._popen.send_signal(number)
+    def so_far(self) -> str:
+        return f"done so far: {self.notes}\n{super().so_far()}"
 
-    def wait_until(self, condition: Callable[[], object], what: str) -> None:
-        """Wait for what it brings about; fails as soon as it ends without."""
-        __tracebackhide__ = True
-        wait_until(lambda: condition() or self._popen.poll() is not None, self._said(what), self._patience)
-        assert condition(), f"the process ended with code {self._popen.poll()} before {self._said(what)()}"
 
-    def end(self) -> int:
-        """Wait for its end; its exit code."""
-        __tracebackhide__ = True
-        wait_until(lambda: self._popen.poll() is not None, self._said("its end"), self._patience)
-        return self._popen.wait()
-
-    def must_leave_none(self, children: list[int]) -> None:
-        """See that processes that ran below it end as well."""
-        __tracebackhide__ = True
-        wait_until(
-            lambda: not any(map(is_alive, children)), self._said(f"the end of {children}"), self._patience
-        )
-
-    def kill(self) -> None:
-        """Kill it, and what it has started."""
-        left = descendants(self.pid) if self._popen.poll() is None else []
-        for pid in (self.pid, *left):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        self._popen.wait()
-
-    def _said(self, what: str) -> Callable[[], str]:
-        return lambda: f"{what}; done so far: {self.notes}\nit wrote:\n{self.log}"
+#: Begins a process of a scenario.
+Begin = Callable[[str], NotingProcess]
 
 
 class RunnerConformance(Conformance):
@@ -122,14 +66,15 @@ class RunnerConformance(Conformance):
         solar.options(executor=self.options.get("executor", "zerorpc"), runner=self.name)
 
     @pytest.fixture
-    def running(self, solar: Solar) -> Iterator[Callable[[str], _Process]]:
+    def running(self, solar: Solar) -> Iterator[Begin]:
         """``running(scenario)`` begins a process in which the runner runs executors that note all."""
-        begun: list[_Process] = []
+        begun: list[NotingProcess] = []
 
-        def begin(scenario: str) -> _Process:
+        def begin(scenario: str) -> NotingProcess:
             notes = solar.root / f"notes.{len(begun)}"
-            args = ["-m", recorder.__name__, self.name, scenario, str(notes), *_configuration(solar)]
-            begun.append(_Process(args, notes, self.patience))
+            args = ["-m", run_notes.__name__, self.name, scenario, str(notes)]
+            args += ["--config-file", solar.write_configuration()]
+            begun.append(NotingProcess(args, notes, self.patience))
             return begun[-1]
 
         yield begin
@@ -140,14 +85,14 @@ class RunnerConformance(Conformance):
         """It is found by its name, can be imported, and can be called as a runner is."""
         self.load(solar)
 
-    def test_with_nothing_to_run_it_returns(self, running: Callable[[str], _Process]) -> None:
+    def test_with_nothing_to_run_it_returns(self, running: Begin) -> None:
         """Without any executor it returns, and raises nothing."""
         process = running("nothing")
         assert process.end() == 0, f"it did not return: {process.notes}\n{process.log}"
         assert process.who("returned") == ["runner"]
 
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
-    def test_a_signal_stops_all_in_order(self, running: Callable[[str], _Process], number: int) -> None:
+    def test_a_signal_stops_all_in_order(self, running: Begin, number: int) -> None:
         """All run beside each other; a signal stops them in drain order, each with the time to drain."""
         process = running("plain")
         process.wait_until(lambda: len(process.who("run")) == len(_IN_ORDER), "all executors run")
@@ -163,7 +108,7 @@ class RunnerConformance(Conformance):
             begun = [(each.who, each.what) for each in process.notes].index((following, "stop"))
             assert ended < begun, f"{following} was stopped before {name} had ended: {process.notes}"
 
-    def test_each_gets_the_time_to_drain(self, solar: Solar, running: Callable[[str], _Process]) -> None:
+    def test_each_gets_the_time_to_drain(self, solar: Solar, running: Begin) -> None:
         """``stop`` of each executor is called with the option ``drain_timeout``, or what is left of it."""
         solar.options(drain_timeout=17)
         process = running("plain")
@@ -174,18 +119,18 @@ class RunnerConformance(Conformance):
         assert given.keys() == set(_IN_ORDER)
         assert all(0 < seconds <= 17 for seconds in given.values()), f"of 17 seconds they were given {given}"
 
-    def test_a_failure_stops_the_others_and_is_raised(self, running: Callable[[str], _Process]) -> None:
+    def test_a_failure_stops_the_others_and_is_raised(self, running: Begin) -> None:
         """If one executor fails, the others are stopped, and what it said is raised when they have ended."""
         process = running("failure")
         assert process.end() == 1, f"it raised nothing: {process.notes}\n{process.log}"
         last = process.notes[-1]
         assert last.what == "raised", f"it raised before all have stopped: {process.notes}"
-        assert recorder.FAILURE in last.detail, f"that does not say what has failed: {last.detail}"
-        others = set(_IN_ORDER) - {recorder.FAILING}
+        assert run_notes.FAILURE in last.detail, f"that does not say what has failed: {last.detail}"
+        others = set(_IN_ORDER) - {run_notes.FAILING}
         assert others <= set(process.who("stop")), f"the others were not stopped: {process.notes}"
         assert others <= set(process.who("end")), f"the others have not ended: {process.notes}"
 
-    def test_a_second_signal_ends_all_at_once(self, solar: Solar, running: Callable[[str], _Process]) -> None:
+    def test_a_second_signal_ends_all_at_once(self, solar: Solar, running: Begin) -> None:
         """What takes its time after the first signal is ended by the second."""
         solar.options(drain_timeout=3600)
         process = running("holding")
@@ -199,8 +144,7 @@ class RunnerConformance(Conformance):
 
     def test_it_runs_plans(self, solar: Solar) -> None:
         """A ``solar-worker`` with this runner runs a plan, and ends with code 0 when it is stopped."""
-        args = ["-c", _WORKER, *_configuration(solar)]
-        process = _Process(args, solar.root / "notes", self.patience)
+        process = worker(solar)
         try:
             with Orchestrator(solar.conf) as orchestrator:
                 process.wait_until(lambda: not orchestrator.missing_workers(), "all workers are up")
@@ -213,7 +157,3 @@ class RunnerConformance(Conformance):
             process.must_leave_none(children)
         finally:
             process.kill()
-
-
-def _configuration(solar: Solar) -> list[str]:
-    return ["--config-file", solar.write_configuration()]

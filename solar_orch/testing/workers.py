@@ -29,8 +29,9 @@ class WorkerConformance(Conformance):
 
     #: The name of the worker; the driver is one of ``solar.orchestration.drivers.WORKER``.
     worker: str = "tasks"
-    #: One of its methods, and a call of it that succeeds; a control is no task and needs no plan.
+    #: One of its methods; not one that only plans call.
     method: str = "ping"
+    #: A call of that method that succeeds.
     call: Call = Call()
 
     def namespace(self) -> str:

@@ -45,21 +45,12 @@ def swallows(executors, conf):
     except RuntimeError:
         pass
 
-def hears_one_signal(executors, conf):
-    running = gevent.spawn(run, executors, conf)
-    gevent.sleep(0.1)
-    if executors:
-        once = signal.getsignal(signal.SIGTERM)
-        heard = []
-        def hear(number, frame):
-            if not heard:
-                heard.append(number)
-                for each in sorted(executors.values(), key=lambda each: each.worker.drain_order):
-                    gevent.spawn(each.stop, conf.orchestration.drain_timeout)
-        gevent.get_hub().loop.run_callback(lambda: None)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, hear)
-    running.get()
+class Patient(Impatient):
+    def stop(self, timeout):
+        self.executor.stop(timeout or 3600.0)
+
+def takes_its_time(executors, conf):
+    run({name: Patient(executor) for name, executor in executors.items()}, conf)
 
 def make(runner):
     return type("Test", (RunnerConformance,), {"name": runner.__name__, "patience": 4.0})
@@ -70,12 +61,12 @@ class TestOneAfterTheOther(make(one_after_the_other)): ...
 class TestWithoutOrder(make(without_order)): ...
 class TestImpatient(make(impatient)): ...
 class TestSwallows(make(swallows)): ...
-class TestHearsOneSignal(make(hears_one_signal)): ...
+class TestTakesItsTime(make(takes_its_time)): ...
 """
 
 NAMES = [
     "returns_at_once", "needs_something", "one_after_the_other", "without_order", "impatient", "swallows",
-    "hears_one_signal",
+    "takes_its_time",
 ]  # fmt: skip
 
 NOTHING = "test_with_nothing_to_run_it_returns"
@@ -93,7 +84,7 @@ CHOSEN = f"""
     or TestWithoutOrder and (SIGTERM or {TIME})
     or TestImpatient and (SIGTERM or {TIME})
     or TestSwallows and ({FAILURE} or {NOTHING})
-    or TestHearsOneSignal and ({SECOND} or {NOTHING})
+    or TestTakesItsTime and ({SECOND} or {NOTHING})
 """
 
 
@@ -108,7 +99,7 @@ def test_each_broken_runner_fails_the_test_that_is_meant_for_it(failures_of):
         "TestWithoutOrder": {TERM},
         "TestImpatient": {TIME},
         "TestSwallows": {FAILURE},
-        "TestHearsOneSignal": {SECOND},
+        "TestTakesItsTime": {SECOND},
     }
 
 
