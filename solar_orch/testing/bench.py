@@ -86,6 +86,8 @@ class Bench:
         self.address = address
         self.options = dict(options)
         self.deadline = deadline
+        #: What another process takes in addition, whose imports are many.
+        self._seconds_to_start = 2 * deadline
         self._tokens = map(str, itertools.count(1))
         self._endings: list[Callable[[], object]] = []
         #: What other processes write to stderr, by their pids.
@@ -93,15 +95,16 @@ class Bench:
 
     # -- waiting -----------------------------------------------------------------
 
-    def until(self, condition: Callable[[], object], expected: str) -> None:
+    def until(self, condition: Callable[[], object], expected: str, seconds: float = 0.0) -> None:
         """Let greenlets run until `condition()` is true.
 
         :param expected: what that means, for the message when it takes too long
+        :param seconds: that it may take in addition to the usual
         :raises AssertionError: if it does
         """
-        deadline = time.monotonic() + self.deadline
+        deadline = time.monotonic() + self.deadline + seconds
         while not condition():
-            assert time.monotonic() < deadline, f"within {self.deadline:g} seconds: {expected}"
+            assert time.monotonic() < deadline, f"within {self.deadline + seconds:g} seconds: {expected}"
             gevent.sleep(0.002)
 
     def within(self, function: Callable[..., T], *args: Any, expected: str, seconds: float = 0.0) -> T:
@@ -142,10 +145,13 @@ class Bench:
         worker.executor = executor
         return executor
 
-    def client(self, send_timeout: float = 10.0) -> Any:
-        """Make a client, which is closed after the test."""
+    def client(self, send_timeout: float | None = None) -> Any:
+        """Make a client, which is closed after the test.
+
+        :param send_timeout: as long as the test waits for anything when None
+        """
         client: Client = self.part.obj.Client(self.address)
-        client.send_timeout = send_timeout
+        client.send_timeout = self.deadline if send_timeout is None else send_timeout
         self._endings.append(lambda: client.close(0))
         return client
 
@@ -169,6 +175,7 @@ class Bench:
         token = next(self._tokens)
         prober: Client = self.part.obj.Client(self.address)
         prober.send_timeout = 0.5
+        gevent.sleep(0.003)  # as a rule it listens by then; to connect before takes longer
 
         def arrives() -> bool:
             if run.is_over:
@@ -186,7 +193,7 @@ class Bench:
 
     def fence(self, worker: Recorder, client: Any) -> None:
         """Wait until calls that are made now have been made, and with them, as a rule, those made before."""
-        for _ in range(3):
+        for _ in range(2):
             token = next(self._tokens)
             client.note({}, token)
             self.until(
@@ -213,25 +220,20 @@ class Bench:
             gevent.sleep(0.02)
             return {"probe": token} in journal_of(journal)
 
-        # To start takes as long as its imports.
-        deadline, self.deadline = self.deadline, self.deadline + 20
-        try:
-            self.until(arrives, "a control arrives at the worker of another process")
-        finally:
-            self.deadline = deadline
+        self.until(
+            arrives, "a control arrives at the worker of another process", seconds=self._seconds_to_start
+        )
         return process
 
     def other_sender(self, count: int, **surroundings: Any) -> int:
         """Have another process make so many calls; how many it says that may be lost."""
-        process = self._peer(
-            "send", {"name": self.part.name, "address": self.address, "count": count}, **surroundings
+        given = {"name": self.part.name, "address": self.address, "count": count, "seconds": self.deadline}
+        process = self._peer("send", given, **surroundings)
+        self.until(
+            lambda: process.poll() is not None,
+            "another process makes its calls, closes its client and ends",
+            seconds=self._seconds_to_start,
         )
-        deadline = time.monotonic() + self.deadline + 20
-        while process.poll() is None:
-            assert time.monotonic() < deadline, (
-                "the other process makes its calls, closes its client and ends"
-            )
-            gevent.sleep(0.01)
         said = process.communicate()[0]
         assert process.returncode == 0, (
             f"the other process can make its calls; it said: {self._said_by(process)}"

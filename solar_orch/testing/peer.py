@@ -39,15 +39,15 @@ def serve(name: str, address: str, options: dict[str, Any], journal: str) -> Non
     executor.run()
 
 
-def send(name: str, address: str, count: int) -> None:
+def send(name: str, address: str, count: int, seconds: float) -> None:
     """Make so many calls of ``note``, each with its number; say how many may be lost."""
     from solar_orch.testing.bench import loaded
 
     client = loaded(name).obj.Client(address)
-    client.send_timeout = 10.0
+    client.send_timeout = seconds
     for number in range(count):
         client.note({}, number)
-    sys.stdout.write(json.dumps({"lost": client.close(10.0)}))
+    sys.stdout.write(json.dumps({"lost": client.close(seconds)}))
 
 
 if __name__ == "__main__":

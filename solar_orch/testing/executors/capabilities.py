@@ -90,7 +90,7 @@ class Capabilities(ExecutorKit):
         client = bench.client(send_timeout=1.0)
         for number in range(10):
             bench.within(client.note, {}, number, expected="a call that is kept returns")
-        lost = bench.within(client.close, 5.0, expected="close(5) returns", seconds=5.0)
+        lost = bench.within(client.close, self.deadline, expected="close() returns")
         assert lost == 0, "what is kept is not lost"
         worker = bench.worker()
         bench.serve(worker)
@@ -116,6 +116,17 @@ class Capabilities(ExecutorKit):
         )
         assert sorted(args[0] for args, _ in worker.seen) == list(range(10))
         assert not [line for line in journal_of(tmp_path / "journal") if "note" in line]
+
+    def test_queued_calls_that_were_kept_are_made_by_the_next(self, bench: Bench) -> None:
+        require(bench.part, "queued")
+        first, second = bench.worker(), bench.worker()
+        run = bench.serve(first)
+        bench.within(run.executor.stop, 1, expected="stop() returns", seconds=1.0)
+        client = bench.client()
+        client.note({}, "between")
+        bench.serve(second)
+        bench.until(lambda: second.seen, "a call made between two workers is made by the second")
+        assert (first.seen, second.seen) == ([], [(("between",), {})])
 
     # -- shared ------------------------------------------------------------------
 

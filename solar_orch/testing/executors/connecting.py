@@ -72,7 +72,7 @@ class Connecting(ExecutorKit):
         client = bench.client()
         for number in range(100):
             client.note({}, number)
-        lost = bench.within(client.close, 5.0, expected="close(5) returns", seconds=5.0)
+        lost = bench.within(client.close, self.deadline, expected="close() returns")
         assert lost == 0, "nothing is lost while a worker takes calls"
         bench.until(
             lambda: len(worker.seen) == 100, "calls that were queued when the client was closed arrive"
@@ -85,9 +85,7 @@ class Connecting(ExecutorKit):
         client.note({}, "before")
         bench.until(lambda: worker.seen, "a call arrives")
         for _ in range(2):
-            lost = bench.within(
-                client.close, 5.0, expected="close(5) returns, the second time too", seconds=5.0
-            )
+            lost = bench.within(client.close, self.deadline, expected="close() returns, the second time too")
             assert lost == 0
         with pytest.raises(NoPeer):
             bench.within(client.note, {}, "after", expected="a call by a closed client raises NoPeer at once")

@@ -14,7 +14,7 @@ import pytest
 
 from solar_orch.errors import Interrupted, NoPeer
 from solar_orch.testing.bench import Bench, Run
-from solar_orch.testing.executors.base import TASK, ExecutorKit, declares
+from solar_orch.testing.executors.base import TASK, ExecutorKit
 
 
 def _opened() -> dict[str, Any]:
@@ -215,15 +215,3 @@ class Serving(ExecutorKit):
         executor.forewarn()
         assert executor.forewarned
         bench.fence(worker, bench.client())
-
-    def test_calls_that_were_kept_are_made_by_the_next(self, bench: Bench) -> None:
-        if not declares(bench.part, "queued"):
-            pytest.skip(f"{bench.part.name} does not declare 'queued'")
-        first, second = bench.worker(), bench.worker()
-        run = bench.serve(first)
-        bench.within(run.executor.stop, 1, expected="stop() returns", seconds=1.0)
-        client = bench.client()
-        client.note({}, "between")
-        bench.serve(second)
-        bench.until(lambda: second.seen, "a call made between two workers is made by the second")
-        assert (first.seen, second.seen) == ([], [(("between",), {})])
