@@ -388,8 +388,9 @@ def test_every_distribution_has_a_section_and_says_what_it_is():
         assert f".. literalinclude:: examples/{name}/" in text
         readme = setup.with_name("README.rst").read_text()
         assert readme.startswith(f"{name}\n{'=' * len(name)}\n")
-        assert f"pip install docs/examples/{name}" in readme
         for namespace, points in metadata["options.entry_points"].items():
+            if namespace == "oslo.config.opts":  # for oslo-config-generator, and no part
+                continue
             assert namespace in text, f"{name}: {namespace}"
             for point in points.strip().splitlines():
                 assert f"``{point.partition('=')[0].strip()}``" in text, f"{name}: {point}"
