@@ -19,7 +19,7 @@ WORKERS = ("tasks", "scheduler", "system_log")
 
 class TestProcesses(RunnerConformance):
     name = "processes"
-    options = {"processes": {"restart_limit": 0}}  # noqa: RUF012
+    options = {"processes": {"restart_limit": 0}}
 
 
 def pids(process: Process, name: str) -> list[int]:
