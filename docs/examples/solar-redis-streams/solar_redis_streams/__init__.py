@@ -1,4 +1,4 @@
-"""The executor ``redis``: calls travel through a stream of a Redis server, which keeps them until they are taken.
+"""The executor ``redis``: calls travel through a stream of a Redis server, which keeps them meanwhile.
 
 A worker's address is ``redis://HOST:PORT/DB?stream=NAME``, see :class:`.address.Address`.
 """
