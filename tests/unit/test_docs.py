@@ -23,6 +23,7 @@ from solar_orch.cli import orch
 from solar_orch.cli.rehearsal import as_answer
 from solar_orch.cli.translation import message
 from solar_orch.errors import ExitCode, PlanError
+from solar_orch.executors.base import CAPABILITIES
 from solar_orch.host import Host
 from solar_orch.plan import schema
 from solar_orch.plan.model import Task
@@ -107,6 +108,10 @@ def test_every_namespace_is_explained_and_listed():
     assert len(namespaces) == 11
     for namespace in namespaces:
         assert f".. list-plugins:: {namespace}\n" in described[f"``{namespace}``"] + "\n"
+
+
+def test_every_capability_of_executors_is_explained():
+    assert first_cells(sections(page("executors"))["Capabilities"]) == list(CAPABILITIES)
 
 
 def test_every_command_and_each_of_its_options_is_described():

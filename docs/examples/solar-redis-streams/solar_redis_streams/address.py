@@ -72,7 +72,7 @@ def parse(text: str) -> Address:
     if not _is_loopback(parts.hostname) and "password_file" not in query:
         raise AddressError(
             text,
-            "is not on this host, and without password_file whoever reaches that server could run commands here",
+            "is not on this host, and without password_file whoever reaches the server could run commands",
         )
     return Address(
         text,

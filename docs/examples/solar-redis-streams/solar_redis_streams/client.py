@@ -49,11 +49,11 @@ class Client:
         return functools.partial(self._call, method)
 
     def _call(self, method: str, ctxt: Any, /, *args: Any, **kwargs: Any) -> None:
-        """Add one call; blocks the calling greenlet until the server has it, ``send_timeout`` seconds at most.
+        """Add one call; blocks the calling greenlet until the server has it.
 
         If the connection breaks before the answer, the call is sent again, and may be there twice.
 
-        :raises NoPeer: if the server cannot be reached for that long; or after :meth:`close`
+        :raises NoPeer: if the server cannot be reached for ``send_timeout`` seconds; or after :meth:`close`
         :raises NotCarried: if its arguments cannot be sent
         :raises AddressError: if the server refuses, which time will not change
         """

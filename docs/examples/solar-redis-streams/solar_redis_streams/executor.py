@@ -174,9 +174,7 @@ class Executor(GreenletExecutor):
     def _note_cut_off(self, error: Exception) -> None:
         if not self._is_cut_off:
             self._is_cut_off = True
-            LOG.warning(
-                "%s: %s cannot be read, which is tried again: %s", self.worker.name, self.address, error
-            )
+            LOG.warning("%s: %s cannot be read now: %s", self.worker.name, self.address, error)
 
     def _note_reached(self) -> None:
         if self._is_cut_off:

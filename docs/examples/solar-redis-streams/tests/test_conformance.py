@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import ClassVar
 
 import pytest
 
@@ -13,7 +14,7 @@ _streams = map("kit-{}".format, itertools.count())
 
 class TestRedis(ExecutorConformance):
     name = "redis"
-    options = {"redis_streams.block": 0.5, "redis_streams.claim_after": 0.5}
+    options: ClassVar = {"redis_streams.block": 0.5, "redis_streams.claim_after": 0.5}
 
     @pytest.fixture
     def address(self, shared_server) -> str:
