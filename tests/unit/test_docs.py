@@ -28,6 +28,7 @@ from solar_orch.doctor import bench
 from solar_orch.doctor.findings import Diagnosis, Finding, Kind
 from solar_orch.doctor.registry import Registry
 from solar_orch.errors import ExitCode, PlanError
+from solar_orch.executors.base import CAPABILITIES
 from solar_orch.plan import schema
 from solar_orch.plan.model import Task
 from solar_orch.plan.parse import parse
@@ -144,6 +145,10 @@ def section_of(command: str) -> str:
 def test_every_class_of_the_kit_is_explained():
     named = set(first_cells(sections(page("testing"))["The conformance kit"]))
     assert {name for name in testing.PLACES if name.endswith("Conformance")} <= named
+
+
+def test_every_capability_of_executors_is_explained():
+    assert first_cells(sections(page("executors"))["Capabilities"]) == list(CAPABILITIES)
 
 
 def test_every_command_and_each_of_its_options_is_described():
