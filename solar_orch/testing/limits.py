@@ -58,6 +58,8 @@ class LimitConformance(Conformance):
     refused: Sequence[Situation] = ()
     #: The tasks of a plan that succeeds: they do not wait for each other, take a moment each, and it refuses
     #: some of them to run at once; see :func:`solar_orch.testing.task`.
+    #:
+    #: :meta hide-value:
     plan: Sequence[Mapping[str, Any]] = _TASKS
 
     def _prepare(self, solar: Solar) -> None:
@@ -81,14 +83,14 @@ class LimitConformance(Conformance):
 
     def test_it_answers_the_same_again(self, solar: Solar) -> None:
         """It looks at nothing but its arguments: not at their order, nor at what it was asked before."""
-        limit = self._limit(solar)
+        limit, make = self._limit(solar), self.load(solar).obj
         known: dict[tuple[frozenset[str], str], bool] = {}
         for tasks, running, candidate in self._walk(limit):
             asked = frozenset(each.name for each in running), candidate.name
             plan = Plan("test", tasks)
             answers = [
                 bool(who.allows(plan, order, candidate))
-                for who in (limit, self._limit(solar))
+                for who in (limit, make(solar.conf))
                 for order in (running, running[::-1])
             ]
             known.setdefault(asked, answers[0])
