@@ -136,9 +136,16 @@ def namespaces() -> list[str]:
     return sorted(group for group in found if group.startswith(PREFIX))
 
 
-def entries(namespace: str) -> list[Entry]:
-    """Everything registered under `namespace`, by name; duplicates stand side by side.  Imports nothing."""
-    found = [Entry(namespace, point.name, point.value, _package(point)) for point in _entry_points(namespace)]
+def entries(namespace: str, name: str | None = None) -> list[Entry]:
+    """Everything registered under `namespace`, by name; duplicates stand side by side.  Imports nothing.
+
+    :param name: only under this name; which package an entry comes from takes time to find out
+    """
+    found = [
+        Entry(namespace, point.name, point.value, _package(point))
+        for point in _entry_points(namespace)
+        if name is None or point.name == name
+    ]
     return sorted(found, key=lambda entry: (entry.name, entry.package, entry.target))
 
 
@@ -224,7 +231,7 @@ def _raise(_: object, __: importlib.metadata.EntryPoint, error: BaseException) -
 
 
 def _only_entry(namespace: str, name: str, option: str | None) -> Entry:
-    found = [entry for entry in entries(namespace) if entry.name == name]
+    found = entries(namespace, name)
     if not found:
         wanted = f", which option {option} asks for" if option else ""
         raise PluginError(

@@ -26,6 +26,8 @@ class HookConformance(Conformance):
     #: The name of the worker that it is for.
     worker: str = "tasks"
     #: The tasks of a plan that succeeds with this hook; see :func:`solar_orch.testing.task`.
+    #:
+    #: :meta hide-value:
     plan: Sequence[Mapping[str, Any]] = (task("a", "noop"), task("b", "echo", "hello", after=["a"]))
 
     def namespace(self) -> str:

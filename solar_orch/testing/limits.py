@@ -58,6 +58,8 @@ class LimitConformance(Conformance):
     refused: Sequence[Situation] = ()
     #: The tasks of a plan that succeeds: they do not wait for each other, take a moment each, and it refuses
     #: some of them to run at once; see :func:`solar_orch.testing.task`.
+    #:
+    #: :meta hide-value:
     plan: Sequence[Mapping[str, Any]] = _TASKS
 
     def _prepare(self, solar: Solar) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+
+# Where a command has run, gevent's loop asks after all children: that of the library would find its own gone.
+from gevent import subprocess
 
 from solar_orch.testing.held import descendants, is_alive
 from solar_orch.testing.hosting import Solar
@@ -42,7 +44,7 @@ class Process:
     @property
     def pid(self) -> int:
         """Its process id."""
-        return self._popen.pid
+        return int(self._popen.pid)
 
     @property
     def children(self) -> list[int]:
@@ -82,7 +84,7 @@ class Process:
         """
         __tracebackhide__ = True
         wait_until(lambda: self._popen.poll() is not None, self._said("its end"), self._patience)
-        return self._popen.wait()
+        return int(self._popen.wait())
 
     def must_leave_none(self, children: Sequence[int]) -> None:
         """See that processes that ran below it end as well.

@@ -52,6 +52,7 @@ class Child:
             os.close(self._said)
             _serve(name, executor, conf, blocked, parent, writing)
         os.close(writing)
+        os.set_blocking(self._said, False)
         LOG.info("%s runs as process %d", name, self.pid)
 
     def has_ended(self) -> bool:
@@ -75,8 +76,11 @@ class Child:
 
     def epitaph(self) -> str:
         """How it has ended, and what it has said of that; once."""
-        with open(self._said, "rb") as pipe:
-            said = pipe.read().decode(errors="replace")
+        try:
+            said = os.read(self._said, _MOST_SAID).decode(errors="replace")
+        except BlockingIOError:  # something that it has started holds the other end
+            said = ""
+        os.close(self._said)
         how = f"exit code {self.code}" if self.code >= 0 else f"signal {signal.Signals(-self.code).name}"
         return f"{how}: {said}" if said else how
 

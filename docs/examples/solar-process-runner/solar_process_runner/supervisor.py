@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import math
 import signal
 import time
 from collections.abc import Iterable, Mapping
@@ -88,6 +89,8 @@ class Supervisor:
         self._places = [_Place(name, executor) for name, executor in executors.items()]
         self._failure: WorkerDied | None = None
         self._stop_signals = 0
+        #: When the last child is killed, after a second signal.
+        self._end_by = math.inf
 
     def run(self) -> None:
         """Run all until a signal comes, or one is given up; then stop them.  Blocks."""
@@ -110,6 +113,9 @@ class Supervisor:
         if found is not None and found.si_signo in STOP_SIGNALS:
             self._stop_signals += 1
             LOG.info("received %s", signal.Signals(found.si_signo).name)
+            if self._stop_signals == 2:
+                LOG.warning("a second signal: ending at once")
+                self._end_by = time.monotonic() + _AT_ONCE
 
     # -- running -----------------------------------------------------------------
 
@@ -156,16 +162,11 @@ class Supervisor:
         """Have some children stop; returns when they have ended, however that is brought about."""
         _send(places, signal.SIGTERM)
         deadline = time.monotonic() + self._conf.orchestration.drain_timeout + _MARGIN
-        while any(place.runs for place in places) and time.monotonic() < deadline:
-            before = self._stop_signals
-            # A child that has heard of it twice ends at once, as this process would.
-            hurried = before > 1 or (self._failure is not None and before > 0)
-            self._wait(_REMIND if hurried else min(_LOOK, deadline - time.monotonic()))
-            if hurried:
+        while any(place.runs for place in places) and time.monotonic() < min(deadline, self._end_by):
+            hurried = math.isfinite(self._end_by)
+            if hurried:  # a child that has heard of it twice ends at once
                 _send(places, signal.SIGTERM)
-            elif self._stop_signals > before:
-                LOG.warning("a second signal: ending at once")
-                deadline = min(deadline, time.monotonic() + _AT_ONCE)
+            self._wait(_REMIND if hurried else min(_LOOK, deadline - time.monotonic()))
         self._kill(places)
 
     def _kill(self, places: Iterable[_Place]) -> None:
