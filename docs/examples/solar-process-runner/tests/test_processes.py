@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from solar_orch.api.orchestrator import Orchestrator
+from solar_orch import Orchestrator
 from solar_orch.testing import RunnerConformance, task
 from solar_orch.testing.hosting import Solar
 from solar_orch.testing.processes import Process, worker
