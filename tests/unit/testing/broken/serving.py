@@ -56,7 +56,7 @@ class BlocksTheProcessWhileItWaits(Sound):
     class Executor(inline.Executor):
         def receive(self) -> None:
             while True:
-                time.sleep(0.04)
+                time.sleep(0.1)
                 gevent.sleep(0.001)
 
 
