@@ -18,6 +18,7 @@ import gevent
 
 from solar_orch import config, plugins
 from solar_orch.config import GROUP
+from solar_orch.contracts import options as brought
 from solar_orch.errors import NoPeer, SolarError
 from solar_orch.executors.base import Client, Executor
 from solar_orch.testing.recorder import Recorder
@@ -42,7 +43,7 @@ def configured(options: Mapping[str, Any], part: plugins.Plugin) -> cfg.ConfigOp
     :param options: name to value; of other groups than ``[orchestration]`` as ``group.name``
     """
     conf = config.load(["--config-file", os.devnull])
-    plugins.load_one(part.namespace, part.name, conf=conf)
+    brought.register(conf, plugins.options_of(part))
     for name, value in options.items():
         group, _, option = name.rpartition(".")
         conf.set_override(option, value, group=group or GROUP)

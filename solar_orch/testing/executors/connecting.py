@@ -49,7 +49,7 @@ class Connecting(ExecutorKit):
             for _ in range(3):
                 with pytest.raises(NoPeer) as caught:
                     bench.within(client.note, {}, 1, expected="a call that nobody takes raises NoPeer")
-                assert (caught.value.address, caught.value.timeout) == (bench.address, 0.1)
+                assert caught.value.address == bench.address
         finally:
             ticker.kill()
         assert len(ticks) > 3, "greenlets get their turn while a call waits for a worker"

@@ -12,18 +12,15 @@ import textwrap
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import gevent
 import pytest
 import zmq
-from gevent.event import Event
 
 from solar_orch import config
-from solar_orch.errors import Rejected
 from solar_orch.executors import client, inline, zerorpc
-from solar_orch.workers.base import Worker
-from solar_orch.workers.calls import Cancelled
+from solar_orch.testing.recorder import Recorder
 
 ROOT = Path(__file__).parents[3]
 
@@ -46,87 +43,6 @@ def through_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
 def as_in_a_greenlet(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have the calls of a test gathered, as those that greenlets make."""
     monkeypatch.setattr(client, "_loop_will_run", lambda: True)
-
-
-class Outcomes:
-    """A ledger that remembers, and that can be made to wait at either end of a call."""
-
-    def __init__(self) -> None:
-        self.admitted: list[dict[str, Any]] = []
-        self.settled: list[tuple[dict[str, Any], Any, BaseException | None]] = []
-        self.may_admit = Event()
-        self.may_settle = Event()
-        self.may_admit.set()
-        self.may_settle.set()
-        self.settling = 0
-
-    def admit(self, ctxt: Any) -> None:
-        self.admitted.append(ctxt)
-        self.may_admit.wait()
-        if ctxt.get("refuse"):
-            raise Rejected("as the test wants it")
-
-    def settle(self, ctxt: Any, result: Any, error: BaseException | None) -> bool:
-        self.settling += 1
-        self.may_settle.wait()
-        self.settled.append((ctxt, result, error))
-        return True
-
-    @property
-    def errors(self) -> list[BaseException | None]:
-        return [error for _, _, error in self.settled]
-
-
-class Recorder(Worker):
-    """Notes its calls in the order in which they begin."""
-
-    name: ClassVar[str] = "recorder"
-    controls: ClassVar[frozenset[str]] = frozenset({"ping", "shout"})
-
-    def __init__(self, conf: Any) -> None:
-        super().__init__(conf, {})
-        # Not the one that records in the database that the worker is up.
-        self.backgrounds.clear()
-        self.ledger = self.outcomes = Outcomes()
-        self.seen: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
-        self.shouted: list[Any] = []
-        self.release = Event()
-        self.running = 0
-        self.peak = 0
-        self.ignored: list[Exception] = []
-
-    def note(self, ctxt: Any, *args: Any, **kwargs: Any) -> str:
-        self.seen.append((args, kwargs))
-        return "noted"
-
-    def hold(self, ctxt: Any, *args: Any) -> str:
-        """Run until released."""
-        self.seen.append((args, {}))
-        self.running += 1
-        self.peak = max(self.peak, self.running)
-        try:
-            self.release.wait()
-        finally:
-            self.running -= 1
-        return "released"
-
-    def resist(self, ctxt: Any, times: int) -> str:
-        """Run until released, and take no notice of so many signals."""
-        self.running += 1
-        while True:
-            try:
-                self.release.wait()
-                return "released"
-            except Cancelled as signal:
-                self.ignored.append(signal.error)
-                if len(self.ignored) > times:
-                    raise
-
-    def leave(self, ctxt: Any, how: str) -> None:
-        raise {"exit": SystemExit(3), "timeout": gevent.Timeout(1), "greenlet": gevent.GreenletExit()}[how]
-
-    def shout(self, ctxt: Any, *args: Any) -> None:
-        self.shouted.append(args)
 
 
 class Bench:

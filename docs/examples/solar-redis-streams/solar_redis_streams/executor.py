@@ -28,8 +28,8 @@ ANSWER = 5.0
 #: Seconds between two attempts to reach a server that is gone.
 PAUSE = 0.1
 
-#: An entry: its id, and its fields; None if it has been deleted.
-Entry = tuple[bytes, "dict[bytes, bytes] | None"]
+#: An entry: its id, and its fields.  Both are None if it has been deleted since it was read.
+Entry = tuple["bytes | None", "dict[bytes, bytes] | None"]
 
 
 class Executor(GreenletExecutor):
@@ -147,17 +147,16 @@ class Executor(GreenletExecutor):
         for entry, fields in entries:
             if not self.taking:
                 break  # left to others, or to who comes after this one
-            self._take_one(fields)
-            taken.append(entry)
+            if entry is not None and fields is not None:
+                self._take_one(fields)
+                taken.append(entry)
         if taken:
             pipeline = self._server.pipeline(transaction=False)
             pipeline.xack(self._address.stream, self._group, *taken)
             pipeline.xdel(self._address.stream, *taken)
             pipeline.execute()
 
-    def _take_one(self, fields: dict[bytes, bytes] | None) -> None:
-        if fields is None:
-            return
+    def _take_one(self, fields: dict[bytes, bytes]) -> None:
         frame = fields.get(FIELD)
         if frame is None:
             self.drops.add("malformed messages", "an entry without a call")

@@ -116,6 +116,18 @@ def test_what_was_read_and_not_taken_is_taken_by_the_next(server, bench):
     bench.until(lambda: server.client.xlen("calls") == 0, "nothing stays in the stream")
 
 
+def test_what_was_read_and_then_trimmed_is_passed_over(server, bench):
+    server.client.xgroup_create("calls", "solar", id="0", mkstream=True)
+    entry = server.client.xadd("calls", {FIELD: b"trimmed"})
+    server.client.xreadgroup("solar", "dead", {"calls": ">"})
+    server.client.xdel("calls", entry)
+    gevent.sleep(0.25)  # longer than claim_after
+    worker = bench.worker()
+    executor = bench.serve(worker).executor
+    bench.fence(worker, bench.client())
+    assert executor.dropped == 0
+
+
 def test_a_stream_does_not_grow_beyond_its_bound(server):
     client = Client(server.address() + "&maxlen=100")
     for number in range(1000):
