@@ -43,7 +43,7 @@ class ConfigError(SolarError):
     """A configuration that cannot be used.
 
     :param option: name of the option, or None when no single one is at fault
-    :param value: what it was set to
+    :param value: what it was set to, or None when that is not known or must not be shown
     :param source: file or environment variable that set it
     """
 
@@ -62,7 +62,8 @@ class ConfigError(SolarError):
         self.value = value
         self.source = source
         where = f" ({source})" if source else ""
-        what = f"option {option} = {value!r}: " if option else ""
+        assigned = "" if value is None else f" = {value!r}"
+        what = f"option {option}{assigned}: " if option else ""
         super().__init__(f"{what}{problem}{where}")
 
 
@@ -95,6 +96,49 @@ class PluginError(SolarError):
         origin = f" from {package}" if package else ""
         names = ", ".join(self.available) or "none"
         super().__init__(f"{namespace}: {name}{origin}: {cause} (names that could be had: {names})")
+
+
+class UnknownPart(SolarError):
+    """A namespace that nobody reads or registers a part in, or a name that no package registers there.
+
+    :param what: ``namespace`` or ``name``
+    :param given: what was asked for
+    :param where: the namespace of a name
+    :param suggestions: what may have been meant
+    :param available: all that there are
+    """
+
+    exit_code = ExitCode.USAGE
+
+    def __init__(
+        self,
+        what: str,
+        given: str,
+        *,
+        where: str | None = None,
+        suggestions: Sequence[str] = (),
+        available: Sequence[str] = (),
+    ) -> None:
+        self.what = what
+        self.given = given
+        self.where = where
+        self.suggestions = list(suggestions)
+        self.available = list(available)
+        meant = f"; did you mean {' or '.join(self.suggestions)}?" if self.suggestions else ""
+        there = f" (there are: {', '.join(self.available)})" if self.available and not meant else ""
+        within = f" in {where}" if where else ""
+        super().__init__(f"there is no {what} {given}{within}{meant}{there}")
+
+
+class ExaminationFailed(SolarError):
+    """The process in which parts are examined did not give an answer.
+
+    :param problem: how it ended
+    """
+
+    def __init__(self, problem: str) -> None:
+        self.problem = problem
+        super().__init__(f"the installed parts could not be examined: {problem}")
 
 
 # -- addresses -------------------------------------------------------------
@@ -463,6 +507,38 @@ class FileNotWritten(SolarError):
     def __init__(self, path: str, problem: str) -> None:
         self.path = path
         super().__init__(f"{path} cannot be written: {problem}")
+
+
+# -- new distributions -------------------------------------------------------
+
+
+class NameRefused(SolarError):
+    """A name that a new distribution cannot have.
+
+    :param name: as it was given
+    :param problem: what is wrong with it, and what could be done
+    """
+
+    exit_code = ExitCode.USAGE
+
+    def __init__(self, name: str, problem: str) -> None:
+        self.name = name
+        self.problem = problem
+        super().__init__(f"the name {name!r} cannot be used: {problem}")
+
+
+class DirectoryRefused(SolarError):
+    """A directory that cannot be made as a new one.
+
+    :param path: of the directory
+    """
+
+    exit_code = ExitCode.USAGE
+
+    def __init__(self, path: str, problem: str) -> None:
+        self.path = path
+        self.problem = problem
+        super().__init__(f"{path} {problem}")
 
 
 # -- as text -----------------------------------------------------------------

@@ -51,6 +51,9 @@ __all__ = [
     "drivers",
 ]
 
+#: Stands for the package of an entry point that does not tell.
+UNKNOWN = "an unknown package"
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -62,6 +65,16 @@ class Entry:
     target: str
     #: ``distribution version``
     package: str
+
+    @property
+    def distribution(self) -> str | None:
+        """The name of the distribution that registers it."""
+        return None if self.package == UNKNOWN else self.package.rpartition(" ")[0]
+
+    @property
+    def version(self) -> str | None:
+        """The version of that distribution."""
+        return None if self.package == UNKNOWN else self.package.rpartition(" ")[2]
 
     def error(self, cause: str) -> PluginError:
         """What is wrong with this part, as an error."""
@@ -143,7 +156,7 @@ def names(namespace: str) -> list[str]:
 
 def _package(point: importlib.metadata.EntryPoint) -> str:
     dist = point.dist
-    return f"{dist.name} {dist.version}" if dist is not None else "an unknown package"
+    return f"{dist.name} {dist.version}" if dist is not None else UNKNOWN
 
 
 # -- loading ------------------------------------------------------------------

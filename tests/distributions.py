@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -27,6 +28,39 @@ def install(source: Path, home: Path) -> Path:
         capture_output=True,
         text=True,
     )  # fmt: skip
+    return home
+
+
+def write(
+    home: Path,
+    name: str,
+    entry_points: Mapping[str, Mapping[str, str]],
+    modules: Mapping[str, str],
+    *,
+    version: str = "1.0",
+) -> Path:
+    """Write an installed distribution as it lies on the path, which may be one that no tool would build.
+
+    :param home: the directory that is put on the path; several distributions may be in one
+    :param entry_points: namespace to name to target
+    :param modules: module name to source
+    :return: `home`
+    """
+    metadata = home / f"{name.replace('-', '_')}-{version}.dist-info"
+    metadata.mkdir(parents=True)
+    sections = [
+        "\n".join([f"[{namespace}]", *(f"{point} = {target}" for point, target in points.items()), ""])
+        for namespace, points in entry_points.items()
+    ]
+    files = {
+        metadata / "METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        metadata / "entry_points.txt": "\n".join(sections),
+        **{home / f"{module}.py": textwrap.dedent(source) for module, source in modules.items()},
+    }
+    for path, text in files.items():
+        path.write_text(text)
+    record = [*files, metadata / "RECORD"]
+    metadata.joinpath("RECORD").write_text("".join(f"{path.relative_to(home)},,\n" for path in record))
     return home
 
 

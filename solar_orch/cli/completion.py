@@ -86,6 +86,34 @@ def complete_plan(ctx: click.Context, param: click.Parameter, incomplete: str) -
     return [*complete_plan_file(ctx, param, incomplete), *complete_uid(ctx, param, incomplete)]
 
 
+def complete_namespace(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The namespaces of parts, without the prefix that all of them have unless that is begun."""
+    with contextlib.suppress(Exception):
+        from solar_orch import plugins
+        from solar_orch.contracts.table import PREFIX, read_by_hosts
+
+        known = sorted({*read_by_hosts(plugins.names(plugins.EXTENSIONS)), *plugins.namespaces()})
+        offered = [name.removeprefix(PREFIX) for name in known]
+        if incomplete:
+            offered += known
+        return [CompletionItem(name) for name in offered if name.startswith(incomplete)]
+    return []
+
+
+def complete_part(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The names that are registered in the namespace that stands before."""
+    namespace = ctx.params.get("namespace") or next(iter(ctx.args), None)
+    if namespace is None:
+        return []
+    with contextlib.suppress(Exception):
+        from solar_orch import plugins
+        from solar_orch.contracts.table import PREFIX
+
+        names = plugins.names(PREFIX + namespace.removeprefix(PREFIX))
+        return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+    return []
+
+
 def _asked(ctx: click.Context, ask: Callable[[Orchestrator], list[CompletionItem]]) -> list[CompletionItem]:
     # Whatever is wrong is said when the command is run: here it would spoil the line that is typed.
     with contextlib.suppress(Exception), _orchestrator(ctx) as orchestrator:

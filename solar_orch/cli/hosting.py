@@ -19,7 +19,7 @@ from solar_orch import plugins
 from solar_orch.api.follow import Follower
 from solar_orch.config import GROUP
 from solar_orch.errors import DatabaseUnavailable, SolarError, UnknownPlan
-from solar_orch.extensions import address_of
+from solar_orch.extensions import address_of, configured_executor
 from solar_orch.host import Host
 
 if TYPE_CHECKING:
@@ -39,11 +39,24 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def serve_privately(conf: cfg.ConfigOpts, directory: str) -> None:
-    """Have all installed workers take their calls at sockets in `directory`; their names are short."""
+    """Have all installed workers run in this process, and take calls where nobody else sends any.
+
+    Addresses are sockets in `directory`, with short names, unless the executor has others.
+
+    :raises PluginError: if the configured executor cannot be had, or gives no address
+    """
+    # Whoever follows the plan does so in this process, beside the workers.
+    conf.set_override("runner", "gevent", group=GROUP)
+    executor = configured_executor(conf)
     for number, name in enumerate(plugins.names(plugins.EXTENSIONS)):
         address_of(conf, name)  # registers the option of a worker that does not ship
         path = os.path.join(directory, f"{name[0]}{number}")
-        conf.set_override(f"{name}_address", f"ipc://{path}", group=GROUP)
+        conf.set_override(f"{name}_address", _private_address(executor, conf, path), group=GROUP)
+
+
+def _private_address(executor: plugins.Plugin, conf: cfg.ConfigOpts, path: str) -> str:
+    make = getattr(executor.obj, "private_address", None)
+    return f"ipc://{path}" if make is None else str(plugins.call(executor, make, conf, path))
 
 
 class HostedPlan:

@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Iterator
 
 from solar_orch.errors import AddressError
-from solar_orch.executors.address import prepare_directory
+from solar_orch.ownership import prepare_directory
 
 _NAME = re.compile(r"r[0-9a-f]{6}")
 _TRIES = 20

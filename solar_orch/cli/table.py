@@ -107,10 +107,21 @@ def write_line(text: str) -> None:
     _write([text])
 
 
-def write_paragraph(text: str) -> None:
-    """Write a line to stdout, in a terminal broken between words where it is too narrow."""
+def write_paragraph(text: str, before: str = "", style: str = "") -> None:
+    """Write a line to stdout, in a terminal broken between words where it is too narrow.
+
+    :param before: stands before it; what is broken off is aligned with what stands behind that
+    :param style: of rich's, for a terminal
+    """
     console = terminal()
-    _write([text] if console is None else _pieces(text, console.width))
+    if console is None:
+        _write([before + text])
+        return
+    first, *others = _pieces(text, max(_LEAST, console.width - len(before)))
+    pen = _Pen(console)
+    _write(
+        [before + pen.write(first, style), *(" " * len(before) + pen.write(each, style) for each in others)]
+    )
 
 
 def _write(lines: Iterable[str]) -> None:

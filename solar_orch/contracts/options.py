@@ -6,13 +6,14 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 from weakref import WeakKeyDictionary
 
 from oslo_config import cfg
 
 from solar_orch import config
 from solar_orch.contracts.signatures import ContractBroken
+from solar_orch.errors import ConfigError
 
 #: The name of the function; it takes nothing and returns ``[(group, [option, ...]), ...]``, as it is asked
 #: for by ``oslo-config-generator``.
@@ -35,13 +36,20 @@ def brought_by(obj: Any, target: str) -> Options:
     :raises Exception: whatever it raises
     """
     functions = dict.fromkeys(
-        function
-        for module in _modules(obj, target)
-        # What was imported from elsewhere speaks for the module it comes from.
-        if (function := getattr(module, FUNCTION, None)) is not None
-        and getattr(function, "__module__", module.__name__) == module.__name__
+        function for module in _modules(obj, target) if (function := _function_of(module)) is not None
     )
     return [each for function in functions for each in _said_by(function)]
+
+
+def _function_of(module: ModuleType) -> Callable[[], Any] | None:
+    function = getattr(module, FUNCTION, None)
+    if function is None:
+        return None
+    if not callable(function):
+        raise ContractBroken(f"{FUNCTION} must be a function, but is {function!r}")
+    # What was imported from elsewhere speaks for the module it comes from.
+    is_own = getattr(function, "__module__", module.__name__) == module.__name__
+    return cast(Callable[[], Any], function) if is_own else None
 
 
 def _modules(obj: Any, target: str) -> Iterator[ModuleType]:
@@ -56,9 +64,7 @@ def _modules(obj: Any, target: str) -> Iterator[ModuleType]:
             yield sys.modules[name]
 
 
-def _said_by(function: Any) -> Options:
-    if not callable(function):
-        raise ContractBroken(f"{FUNCTION} must be a function, but is {function!r}")
+def _said_by(function: Callable[[], Any]) -> Options:
     if function not in _SAID:
         _SAID[function] = _checked(function())
     return _SAID[function]
@@ -95,7 +101,17 @@ def register(conf: cfg.ConfigOpts, options: Options) -> None:
                     " registered already under this name: name the option, or its group, after the package"
                 ) from error
             if is_new:
-                config.read_once(conf, option.dest, group)
+                _read_once(conf, option, group)
+
+
+def _read_once(conf: cfg.ConfigOpts, option: cfg.Opt, group: Group) -> None:
+    try:
+        config.read_once(conf, option.dest, group)
+    except ConfigError as error:
+        if not option.secret:
+            raise
+        problem = "its value, which is secret, does not parse"
+        raise ConfigError(problem, option=option.dest, source=error.source) from None
 
 
 def as_mapping(options: Options) -> Mapping[Group, list[cfg.Opt]]:

@@ -43,6 +43,10 @@ class ExecutorPart(Protocol):
 
     # It may have `capabilities`, a set of names of solar_orch.executors.base.CAPABILITIES: what it promises
     # beyond the contract.
+    #
+    # And `private_address(conf, path)`, for `solar-orch run`: an address that nobody else uses.  `path` is
+    # that of a file that is not there yet, in a directory which is removed afterwards, and differs each time.
+    # Without it the address is ipc://PATH.
 
 
 class Driver(Protocol):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,6 +101,9 @@ def _check_executor(contract: Contract, obj: Any) -> None:
                 f"must have the attributes Executor and Client, but {what(obj)} has no {attribute}"
             )
         require_callable(value, attribute, parameters)
+    make = getattr(obj, "private_address", None)
+    if make is not None:
+        require_callable(make, "private_address", ("conf", "path"))
     capabilities: Any = getattr(obj, "capabilities", frozenset())
     if not isinstance(capabilities, (set, frozenset)) or not capabilities <= CAPABILITIES.keys():
         raise ContractBroken(
@@ -162,3 +165,12 @@ _FIXED: dict[str, Contract] = dict(
         _fixed(LIMITS, "Limit(conf)", "Limit", "limits", _check_limit),
     )
 )  # fmt: skip
+
+
+def read_by_hosts(workers: Iterable[str]) -> list[str]:
+    """The namespaces that a host reads, sorted.
+
+    :param workers: the names of the installed workers
+    """
+    of_workers = [each for name in workers for each in (drivers(name), construct_hooks(name))]
+    return sorted({*_FIXED, *of_workers})

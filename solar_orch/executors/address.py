@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import fcntl
 import ipaddress
@@ -10,13 +9,10 @@ import os
 import re
 import stat
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from solar_orch.errors import AddressError, AddressInUse
-
-#: Bytes of the longest path of an ipc socket.
-MAX_IPC_PATH = 107
+from solar_orch.ownership import MAX_SOCKET_PATH, prepare_directory, refuse_unless_private
 
 #: Questions hold the lock for an instant; a worker that starts then tries again, for about half a second.
 _TRIES = 50
@@ -68,10 +64,10 @@ def _parse_ipc(address: str, path: str) -> Address:
         raise AddressError(address, "the path of an ipc socket must be absolute and name a file")
     path = os.path.normpath(path).replace("//", "/")
     size = len(os.fsencode(path))
-    if size > MAX_IPC_PATH:
+    if size > MAX_SOCKET_PATH:
         raise AddressError(
             address,
-            f"the path has {size} bytes, and that of a socket at most {MAX_IPC_PATH}; choose a shorter one",
+            f"the path has {size} bytes, and that of a socket at most {MAX_SOCKET_PATH}; choose another",
         )
     return Address(address, f"ipc://{path}", path)
 
@@ -106,61 +102,6 @@ def _loopback(host: str) -> str | None:
     return "[::1]" if ip == ipaddress.IPv6Address("::1") else None
 
 
-# -- directories and sockets ---------------------------------------------------
-
-
-def prepare_directory(path: str) -> None:
-    """Make a private directory, and the parents that are missing, with mode 0700; or check the one there is.
-
-    :raises AddressError: if it is a symlink or no directory, if another user
-        owns it or can enter it, or if it cannot be made
-    """
-    path = os.path.abspath(path)
-    try:
-        _make_missing(path)
-        found = os.lstat(path)
-    except OSError as error:
-        raise AddressError(path, f"the directory cannot be made: {error.strerror}") from error
-    _refuse_unless_private(path, found, stat.S_ISDIR, "a directory")
-
-
-def check_socket(path: str) -> None:
-    """Return if nothing stands at `path`, or a socket that only its owner, who is us, can reach.
-
-    :raises AddressError: otherwise
-    """
-    try:
-        found = os.lstat(path)
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise AddressError(path, f"the socket cannot be looked at: {error.strerror}") from error
-    _refuse_unless_private(path, found, stat.S_ISSOCK, "a socket")
-
-
-def _make_missing(path: str) -> None:
-    if os.path.lexists(path):
-        return
-    _make_missing(os.path.dirname(path))
-    # Another process may be faster; what it makes is checked like any other.
-    with contextlib.suppress(FileExistsError):
-        os.mkdir(path, 0o700)
-
-
-def _refuse_unless_private(
-    path: str, found: os.stat_result, is_kind: Callable[[int], bool], kind: str
-) -> None:
-    if stat.S_ISLNK(found.st_mode):
-        raise AddressError(path, f"is a symlink, and must be {kind} itself")
-    if not is_kind(found.st_mode):
-        raise AddressError(path, f"is not {kind}")
-    if found.st_uid != os.geteuid():
-        raise AddressError(path, f"belongs to uid {found.st_uid}, and must belong to uid {os.geteuid()}")
-    if found.st_mode & 0o077:
-        mode = stat.S_IMODE(found.st_mode)
-        raise AddressError(path, f"has mode {mode:04o} and is open to other users; try: chmod go-rwx {path}")
-
-
 # -- locks ---------------------------------------------------------------------
 
 
@@ -188,7 +129,7 @@ class AddressLock:
         prepare_directory(os.path.dirname(self.path))
         descriptor = _open_lock(self.path, os.O_RDWR | os.O_CREAT)
         try:
-            _refuse_unless_private(self.path, os.fstat(descriptor), stat.S_ISREG, "a file")
+            refuse_unless_private(self.path, os.fstat(descriptor), stat.S_ISREG, "a file")
             if not _take(descriptor):
                 raise AddressInUse(self.address, _read_pid(descriptor))
             os.ftruncate(descriptor, 0)

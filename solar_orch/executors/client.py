@@ -14,8 +14,9 @@ import gevent
 
 from solar_orch.errors import NoPeer
 from solar_orch.executors import local, wire
-from solar_orch.executors.address import check_socket, parse, prepare_directory
+from solar_orch.executors.address import parse
 from solar_orch.executors.pusher import Pusher
+from solar_orch.ownership import check_socket, prepare_directory
 
 if TYPE_CHECKING:
     from solar_orch.workers.calls import Ctxt

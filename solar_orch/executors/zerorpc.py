@@ -18,12 +18,13 @@ import zmq
 
 from solar_orch.errors import AddressError, AddressInUse
 from solar_orch.executors import local, wire
-from solar_orch.executors.address import Address, AddressLock, check_socket, parse
+from solar_orch.executors.address import Address, AddressLock, parse
 from solar_orch.executors.client import Client
 from solar_orch.executors.drops import Drops
 from solar_orch.executors.events import Events
 from solar_orch.executors.greenlets import GreenletExecutor
 from solar_orch.executors.pusher import RECEIVE_LIMIT
+from solar_orch.ownership import check_socket
 
 if TYPE_CHECKING:
     from solar_orch.workers.base import Worker

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from solar_orch.states import State
 from solar_orch.store.database import Database
 from solar_orch.store.instance import instance
-from solar_orch.store.schema import events, tasks
+from solar_orch.store.schema import events, plans, tasks
 
 
 class Event(NamedTuple):
@@ -36,6 +36,15 @@ class EventRow(NamedTuple):
     #: The instance that made it.
     by: str
     message: str | None
+
+
+class Touched(NamedTuple):
+    """The plans of which something has happened."""
+
+    #: Of each its uid, in the order of their latest events.
+    uids: list[str]
+    #: The number of the last event that was read, from which to go on.
+    upto: int
 
 
 #: Events that are read in one transaction.
@@ -66,6 +75,41 @@ class Events:
             Event(id_, position, attempt, _STATES[old], _STATES[new])
             for id_, position, attempt, old, new in json.loads(found)
         ]
+
+    def last(self) -> int:
+        """The number of the latest event of all plans; 0 if there is none."""
+        with self._database.read() as connection:
+            return int(
+                connection.execute(sa.select(sa.func.coalesce(sa.func.max(events.c.id), 0))).scalar_one()
+            )
+
+    def touched(self, after: int, limit: int = _BATCH) -> Touched:
+        """The plans of which something has happened since, for who follows all of them.
+
+        Costs work in proportion to what has happened, however many plans there are.  That a plan has
+        ended is no event, and follows the last of its events at once.
+
+        :param after: the number of an event; 0 for all
+        :param limit: how many events are read; there may be more when as many were
+        """
+        recent = (
+            sa.select(events.c.id, events.c.plan_id)
+            .where(events.c.id > after)
+            .order_by(events.c.id)
+            .limit(limit)
+            .subquery()
+        )
+        latest = sa.func.max(recent.c.id)
+        # What is left of plans that were deleted counts as read.
+        query = (
+            sa.select(plans.c.uid, latest)
+            .select_from(recent.outerjoin(plans, plans.c.id == recent.c.plan_id))
+            .group_by(recent.c.plan_id)
+            .order_by(latest)
+        )
+        with self._database.read() as connection:
+            rows = connection.execute(query).all()
+        return Touched([row.uid for row in rows if row.uid is not None], rows[-1][1] if rows else after)
 
     def stream(
         self, plan_id: int, position: int | None = None, after: int = 0, limit: int = _BATCH

@@ -6,6 +6,7 @@ Importing it imports neither pytest nor gevent; each name is loaded when it is a
 from __future__ import annotations
 
 import importlib
+import sys
 
 #: Where each name of the kit stands.
 PLACES = {
@@ -25,9 +26,13 @@ PLACES = {
 
 
 def __getattr__(name: str) -> object:
-    if name in PLACES:
-        return getattr(importlib.import_module(f"{__name__}.{PLACES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = f"{__name__}.{PLACES[name]}"
+    if module not in sys.modules and "pytest" in sys.modules:
+        # So that what a kit asserts is explained like the asserts of a test module.
+        sys.modules["pytest"].register_assert_rewrite(module)
+    return getattr(importlib.import_module(module), name)
 
 
 def __dir__() -> list[str]:

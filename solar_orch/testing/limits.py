@@ -84,9 +84,9 @@ class LimitConformance(Conformance):
     def test_it_answers_the_same_again(self, solar: Solar) -> None:
         """It looks at nothing but its arguments: not at their order, nor at what it was asked before."""
         limit, make = self._limit(solar), self.load(solar).obj
-        known: dict[tuple[frozenset[str], str], bool] = {}
+        known: dict[tuple[tuple[_Limited, ...], frozenset[str], str], bool] = {}
         for tasks, running, candidate in self._walk(limit):
-            asked = frozenset(each.name for each in running), candidate.name
+            asked = tuple(tasks), frozenset(each.name for each in running), candidate.name
             plan = Plan("test", tasks)
             answers = [
                 bool(who.allows(plan, order, candidate))
@@ -106,8 +106,8 @@ class LimitConformance(Conformance):
             if not running or limit.allows(plan, running, candidate):
                 continue
             for further in tasks:
-                if further in running or further is candidate:
-                    continue
+                if further in running or further is candidate or not limit.allows(plan, running, further):
+                    continue  # which comes to no scheduler
                 more = [*running, further]
                 assert not limit.allows(plan, more, candidate), (
                     f"it refuses {candidate.name} beside {_names(running)}, and allows it when {further.name}"

@@ -1,165 +1,168 @@
-"""Executors that write down what a runner does with them, and the process in which they run.
-
-``python -m solar_orch.testing.recorder RUNNER SCENARIO FILE [--config-file PATH]``
-"""
+"""A worker that notes its calls, for tests of what calls it."""
 
 from __future__ import annotations
 
-import os
-import sys
-import time
-from dataclasses import dataclass, field
+import json
 from pathlib import Path
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from gevent.event import Event
+
+from solar_orch.errors import Rejected
+from solar_orch.workers.base import Worker
+from solar_orch.workers.calls import Cancelled, Ctxt
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from oslo_config import cfg
 
-#: Names and drain orders of the executors, in the order in which the runner gets them.
-DRAIN_ORDERS = {"last": 20, "first": 0, "second": 10}
-#: The executor that fails in the scenario ``failure``, and what it says.
-FAILING, FAILURE = "second", "failed as the test wants it"
-#: Seconds for which a test of the kit goes on at most.
-_PATIENCE = 60.0
 
+class Outcomes:
+    """A :class:`~solar_orch.workers.calls.Ledger` that remembers, and that can be made to wait."""
 
-@dataclass(frozen=True)
-class Note:
-    """One thing that was done."""
+    def __init__(self) -> None:
+        self.admitted: list[Ctxt] = []
+        #: Context, result and error of each call that has ended.
+        self.settled: list[tuple[Ctxt, Any, BaseException | None]] = []
+        self.may_admit = Event()
+        self.may_settle = Event()
+        #: How many calls have come to be settled.
+        self.settling = 0
+        self.release()
 
-    #: Of the executor, or ``runner``.
-    who: str
-    what: str
-    detail: str = ""
+    def admit(self, ctxt: Ctxt) -> None:
+        """Note it; wait until ``may_admit``.
 
+        :raises Rejected: if the context asks for it by ``refuse``
+        """
+        self.admitted.append(ctxt)
+        self.may_admit.wait()
+        if ctxt.get("refuse"):
+            raise Rejected("as the test wants it")
 
-def read(file: Path) -> list[Note]:
-    """What has been written down so far, in order."""
-    lines = file.read_text().splitlines() if file.exists() else []
-    return [Note(*line.split("\t", 2)) for line in lines]
+    def settle(self, ctxt: Ctxt, result: Any, error: BaseException | None) -> bool:
+        """Wait until ``may_settle``; note it."""
+        self.settling += 1
+        self.may_settle.wait()
+        self.settled.append((ctxt, result, error))
+        return True
 
+    def record_kill(self, task_id: str, attempt: int | None, reason: str) -> None:
+        """Nothing: whoever kills here does so directly."""
 
-class _Event(Protocol):
-    def set(self) -> None: ...
-    def is_set(self) -> bool: ...
-    def wait(self, timeout: float | None = None) -> bool: ...
-
-
-@dataclass
-class Recorder:
-    """An executor that serves nobody, and notes what it is told in a file that processes can share.
-
-    :param holds: whether it takes all the time that it is given to stop
-    :param fails: whether it fails when all have begun
-    """
-
-    name: str
-    drain_order: int
-    file: Path
-    holds: bool = False
-    fails: bool = False
-    address: str = "nowhere"
-    worker: Any = None
-    stopping: bool = False
-    _stopped: Any = None
-    _deadline: float = field(default=float("inf"))
-
-    def __post_init__(self) -> None:
-        self.worker = SimpleNamespace(name=self.name, drain_order=self.drain_order)
-
-    def run(self) -> None:
-        note(self.file, self.name, "run", str(os.getpid()))
-        try:
-            until = time.monotonic() + _PATIENCE
-            while not self._is_to_end() and time.monotonic() < until:
-                if self.fails and self._all_run():
-                    raise RuntimeError(FAILURE)
-                time.sleep(0.01)  # patched by gevent, as in solar-worker
-        finally:
-            note(self.file, self.name, "end")
-            self._event.set()
-
-    def stop(self, timeout: float) -> None:
-        note(self.file, self.name, "stop", repr(timeout))
-        self._deadline = min(self._deadline, time.monotonic() + (timeout if self.holds else 0.0))
-        self.stopping = True
-        self._event.wait(_PATIENCE)
-
-    def kill(self, task_id: str, attempt: int | None = None, error: Exception | None = None) -> bool:
-        return False
-
-    def _is_to_end(self) -> bool:
-        return self.stopping and time.monotonic() >= self._deadline
-
-    def _all_run(self) -> bool:
-        return {each.who for each in read(self.file) if each.what == "run"} == DRAIN_ORDERS.keys()
+    def release(self) -> None:
+        """Let calls through."""
+        self.may_admit.set()
+        self.may_settle.set()
 
     @property
-    def _event(self) -> _Event:
-        # Not before it runs: a runner may fork.
-        if self._stopped is None:
-            import threading
-
-            self._stopped = threading.Event()
-        stopped: _Event = self._stopped
-        return stopped
+    def errors(self) -> list[BaseException | None]:
+        """What each call ended with."""
+        return [error for _, _, error in self.settled]
 
 
-def note(file: Path, who: str, what: str, detail: str = "") -> None:
-    """Write down one thing, at the end of a file to which other processes write too."""
-    text = " ".join(detail.split())
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    try:
-        os.write(descriptor, f"{who}\t{what}\t{text}\n".encode())
-    finally:
-        os.close(descriptor)
+class Recorder(Worker):
+    """Notes its calls in the order in which they begin.
 
+    :param conf: configuration with the group ``[orchestration]``
+    :param journal: a file to which each call of ``note`` and ``probe`` is added as a line of JSON, for
+        when the worker is in another process
+    """
 
-def executors(scenario: str, file: Path) -> dict[str, Recorder]:
-    """Those of a scenario: ``nothing``, ``plain``, ``failure`` or ``holding``."""
-    if scenario == "nothing":
-        return {}
-    return {
-        name: Recorder(
-            name,
-            order,
-            file,
-            holds=scenario == "holding",
-            fails=scenario == "failure" and name == FAILING,
-        )
-        for name, order in DRAIN_ORDERS.items()
-    }
+    name: ClassVar[str] = "recorder"
+    controls: ClassVar[frozenset[str]] = frozenset({"ping", "probe", "shout", "kill"})
 
+    def __init__(self, conf: cfg.ConfigOpts, journal: Path | None = None) -> None:
+        super().__init__(conf, {})
+        # Not the one that records in the database that the worker is up.
+        self.backgrounds.clear()
+        self.ledger = self.outcomes = Outcomes()
+        #: Positional and named arguments of the calls of ``note`` and ``hold``, and the contexts.
+        self.seen: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
+        self.contexts: list[Ctxt] = []
+        #: Arguments of the calls of ``shout``.
+        self.shouted: list[tuple[Any, ...]] = []
+        self.probed: set[str] = set()
+        #: What ``kill`` got to hear, when it has gone on afterwards.
+        self.kills: list[bool] = []
+        #: The names that the executor has asked for.
+        self.asked: list[str] = []
+        #: What was called though it is no public method.
+        self.trespasses: list[str] = []
+        #: Lets all calls of ``hold`` return.
+        self.release = Event()
+        self.running = 0
+        self.peak = 0
+        #: What was thrown into calls of ``resist``, which took no notice.
+        self.ignored: list[Exception] = []
+        #: What can be called, but is no method.
+        self.callable_attribute = lambda *args, **kwargs: self.trespasses.append("callable_attribute")
+        self._journal = journal
 
-def main(name: str, scenario: str, file: Path, conf: cfg.ConfigOpts) -> int:
-    """Have a runner run the executors of a scenario, and note how that ends; the exit code."""
-    from solar_orch import plugins
+    def call(
+        self,
+        method: str,
+        ctxt: Ctxt,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> None:
+        """As every worker's; notes which name was asked for."""
+        self.asked.append(method)
+        super().call(method, ctxt, args, kwargs, **options)
 
-    run = plugins.load_one(plugins.RUNNERS, name, option="runner", conf=conf).obj
-    main_process = os.getpid()
-    try:
-        run(executors(scenario, file), conf)
-    except Exception as error:
-        note(file, "runner", "raised", f"{type(error).__name__}: {error}")
-        return 1
-    if os.getpid() != main_process:
-        note(file, "runner", "returned in a child")
-        return 1
-    note(file, "runner", "returned")
-    return 0
+    def note(self, ctxt: Ctxt, /, *args: Any, **kwargs: Any) -> str:
+        """Return at once."""
+        self.seen.append((args, kwargs))
+        self.contexts.append(ctxt)
+        self._write({"note": args})
+        return "noted"
 
+    def hold(self, ctxt: Ctxt, /, *args: Any) -> str:
+        """Run until released."""
+        self.seen.append((args, {}))
+        self.running += 1
+        self.peak = max(self.peak, self.running)
+        try:
+            self.release.wait()
+        finally:
+            self.running -= 1
+        return "released"
 
-if __name__ == "__main__":
-    from gevent import monkey
+    def resist(self, ctxt: Ctxt, times: int) -> str:
+        """Run until released, and take no notice of so many signals."""
+        self.running += 1
+        while True:
+            try:
+                self.release.wait()
+                return "released"
+            except Cancelled as signal:
+                self.ignored.append(signal.error)
+                if len(self.ignored) > times:
+                    raise
 
-    monkey.patch_all()
+    def shout(self, ctxt: Ctxt, /, *args: Any) -> None:
+        """A control."""
+        self.shouted.append(args)
 
-    import logging
+    def probe(self, ctxt: Ctxt, token: str) -> None:
+        """A control that says that calls arrive."""
+        self.probed.add(token)
+        self._write({"probe": token})
 
-    from solar_orch import config
+    def kill(self, ctxt: Ctxt) -> None:
+        """A control: end the call of the task that its own context names; go on afterwards."""
+        assert self.executor is not None
+        found = self.executor.kill(ctxt["task_id"])
+        # Were it meant itself, it would be ended here.
+        Event().wait(0.02)
+        self.kills.append(found)
 
-    logging.basicConfig(level=logging.INFO)
-    sys.exit(
-        main(sys.argv[1], sys.argv[2], Path(sys.argv[3]), config.load(sys.argv[4:], prog="solar-worker"))
-    )
+    def _private(self, ctxt: Ctxt, /, *args: Any) -> None:
+        self.trespasses.append("_private")
+
+    def _write(self, line: dict[str, Any]) -> None:
+        if self._journal is not None:
+            with self._journal.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")

@@ -12,15 +12,15 @@ import pytest
 
 from solar_orch import plugins
 from solar_orch.api.orchestrator import Orchestrator
-from solar_orch.testing import recorder
+from solar_orch.testing import run_notes
 from solar_orch.testing.base import Conformance
 from solar_orch.testing.hosting import Solar
 from solar_orch.testing.plans import task
 from solar_orch.testing.processes import Process, worker
-from solar_orch.testing.recorder import Note
+from solar_orch.testing.run_notes import Note
 
 #: The names of the executors in the order in which they are stopped.
-_IN_ORDER = sorted(recorder.DRAIN_ORDERS, key=lambda name: recorder.DRAIN_ORDERS[name])
+_IN_ORDER = sorted(run_notes.DRAIN_ORDERS, key=lambda name: run_notes.DRAIN_ORDERS[name])
 
 
 class NotingProcess(Process):
@@ -36,7 +36,7 @@ class NotingProcess(Process):
     @property
     def notes(self) -> list[Note]:
         """What was done so far."""
-        return recorder.read(self._file)
+        return run_notes.read(self._file)
 
     def who(self, what: str) -> list[str]:
         """Who has done this, in order."""
@@ -72,7 +72,7 @@ class RunnerConformance(Conformance):
 
         def begin(scenario: str) -> NotingProcess:
             notes = solar.root / f"notes.{len(begun)}"
-            args = ["-m", recorder.__name__, self.name, scenario, str(notes)]
+            args = ["-m", run_notes.__name__, self.name, scenario, str(notes)]
             args += ["--config-file", solar.write_configuration()]
             begun.append(NotingProcess(args, notes, self.patience))
             return begun[-1]
@@ -125,8 +125,8 @@ class RunnerConformance(Conformance):
         assert process.end() == 1, f"it raised nothing: {process.notes}\n{process.log}"
         last = process.notes[-1]
         assert last.what == "raised", f"it raised before all have stopped: {process.notes}"
-        assert recorder.FAILURE in last.detail, f"that does not say what has failed: {last.detail}"
-        others = set(_IN_ORDER) - {recorder.FAILING}
+        assert run_notes.FAILURE in last.detail, f"that does not say what has failed: {last.detail}"
+        others = set(_IN_ORDER) - {run_notes.FAILING}
         assert others <= set(process.who("stop")), f"the others were not stopped: {process.notes}"
         assert others <= set(process.who("end")), f"the others have not ended: {process.notes}"
 

@@ -19,7 +19,7 @@ from gevent.lock import BoundedSemaphore
 from gevent.monkey import get_original
 from gevent.subprocess import DEVNULL, Popen, TimeoutExpired
 
-from solar_orch.executors.address import MAX_IPC_PATH, prepare_directory
+from solar_orch.ownership import MAX_SOCKET_PATH, prepare_directory
 from solar_orch.workers.calls import Stopping
 
 LOG = logging.getLogger(__name__)
@@ -118,7 +118,7 @@ class Connections:
         :raises AddressError: if the directory is not private
         """
         master = self._with_room(options, host)
-        if len(os.fsencode(master.path)) + _WHILE_MADE > MAX_IPC_PATH:
+        if len(os.fsencode(master.path)) + _WHILE_MADE > MAX_SOCKET_PATH:
             self._warn_of(master.path)
             yield None
             return

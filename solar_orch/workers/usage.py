@@ -15,16 +15,21 @@ from solar_orch.workers.subscription import Method
 def fitted(type_: str, function: Callable[..., Any]) -> Callable[..., Any]:
     """`function`, but called with arguments that do not fit its signature it raises ``Unrunnable``."""
     fit = Method(type_, function)
-    usage = f"{type_}{_shown(function)}"
+    shown = usage(type_, function)
 
     @functools.wraps(function)
     def call(ctxt: Ctxt, /, *args: Any, **kwargs: Any) -> Any:
         misfit = fit.misfit(ctxt, args, kwargs)
         if misfit is not None:
-            raise Unrunnable(f"wrong arguments for task type {misfit}; it takes {usage}")
+            raise Unrunnable(f"wrong arguments for task type {misfit}; it takes {shown}")
         return function(ctxt, *args, **kwargs)
 
     return call
+
+
+def usage(type_: str, function: Callable[..., Any]) -> str:
+    """A task type and what a plan can give to it, as in ``sleep(seconds)``."""
+    return f"{type_}{_shown(function)}"
 
 
 def _shown(function: Callable[..., Any]) -> inspect.Signature | str:

@@ -623,10 +623,10 @@ def test_run_of_a_plan_that_was_created(shell: Shell) -> None:
 
 
 def test_a_broken_part_leaves_no_plan_behind(shell: Shell) -> None:
-    shell.env["OS_ORCHESTRATION__RUNNER"] = "nope"
+    shell.env["OS_ORCHESTRATION__TASKS_DRIVER"] = "nope"
     done = shell.orch("run", shell.file("p.yaml", ONE_TASK))
     assert done.returncode == 2
-    assert "solar.orchestration.runners: nope" in done.stderr
+    assert "solar.orchestration.drivers.tasks: nope" in done.stderr
     assert "Traceback" not in done.stderr
     assert not shell.database.exists()
 

@@ -6,14 +6,17 @@ import contextlib
 import itertools
 import re
 import subprocess
+import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
 import pytest
+from distributions import environment, install, write
 from harness import PATIENCE, Site, gated, open_site, plan, script, task, wait_until
 
+import solar_orch
 from solar_orch.cli import orch
 
 ROOT = Path(__file__).parents[2]
@@ -204,9 +207,21 @@ PAGES = {
 }
 
 
-@pytest.mark.parametrize("page", [name for name, lines in PAGES.items() if lines])
-def test_the_lines_of_a_page_are_typed_in_their_order(page: str):
+#: Pages whose lines need more than a plan, and have a test of their own.
+OF_THEIR_OWN = frozenset({"plugins", "tutorial"})
+
+#: The distributions of ``docs/examples`` that a page takes for installed.
+INSTALLED = {"examples": ("solar-rehearsal", "solar-rolling")}
+
+
+@pytest.mark.parametrize(
+    "page", [name for name, lines in PAGES.items() if lines and name not in OF_THEIR_OWN]
+)
+def test_the_lines_of_a_page_are_typed_in_their_order(page: str, tmp_path: Path):
     with open_stage() as stage:
+        for name in INSTALLED.get(page, ()):
+            home = install(ROOT / "docs" / "examples" / name, tmp_path / name)
+            stage.site.env = environment(home, base=stage.site.env)
         stage.site.write("site.yaml", stage.plan("true"))
         (stage.site.root / "fleet.yaml").symlink_to(ROOT / "docs" / "examples" / "plans" / "fleet.yaml")
         if page != "session":  # which begins with an empty database
@@ -215,3 +230,34 @@ def test_the_lines_of_a_page_are_typed_in_their_order(page: str):
             done = stage.type(typed.line)
             assert done.returncode in typed.codes, f"{typed.line}\n{done.stdout}{done.stderr}"
             assert "Traceback" not in done.stderr, f"{typed.line}\n{done.stderr}"
+
+
+def _transcripts(text: str) -> Iterator[tuple[str, str]]:
+    """Each line that a page types, with all that the page shows as its answer."""
+    for block in re.findall(r"\.\. code-block:: console\n\n((?:    .*\n|\n)+)", text):
+        for typed in re.split(r"^\$ ", textwrap.dedent(block).strip(), flags=re.MULTILINE)[1:]:
+            line, _, shown = typed.partition("\n")
+            yield line, shown.strip()
+
+
+def test_what_the_page_about_parts_shows_is_what_is_printed():
+    shown = list(_transcripts((ROOT / "docs" / "plugins.rst").read_text()))
+    assert [line for line, _ in shown] == [typed.line for typed in PAGES["plugins"]]
+    with open_site() as site:
+        source = (ROOT / "docs" / "examples" / "rack_limits.py").read_text()
+        points = {"solar.orchestration.limits": {"rack": "rack_limits:Rack"}}
+        home = write(site.root / "home", "rack-limits", points, {"rack_limits": source})
+        site.env = environment(home, base=site.env)
+        stage = Stage(site)
+        for line, answer in shown:
+            done = stage.type(line)
+            assert done.returncode == ("->" in answer), done.stderr
+            printed = done.stdout
+            for path in (home, Path(solar_orch.__file__).parents[1]):
+                printed = printed.replace(str(path), "/srv/solar/lib")
+            assert _without_numbers(printed).strip() == _without_numbers(answer)
+
+
+def _without_numbers(text: str) -> str:
+    """What ships may grow."""
+    return re.sub(r"^\d+ parts", "N parts", text, flags=re.MULTILINE)

@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import configparser
 import dataclasses
+import importlib
 import importlib.util
 import inspect
 import json
 import re
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
 import pytest
 import yaml
 from click.testing import CliRunner
 
-from solar_orch import config, faults, testing
+from solar_orch import config, faults, plugins, testing
 from solar_orch.cli import orch
 from solar_orch.cli.rehearsal import as_answer
 from solar_orch.cli.translation import message
+from solar_orch.contracts.table import contract_of
+from solar_orch.doctor import bench
+from solar_orch.doctor.findings import Diagnosis, Finding, Kind
+from solar_orch.doctor.registry import Registry
 from solar_orch.errors import ExitCode, PlanError
 from solar_orch.plan import schema
 from solar_orch.plan.model import Task
@@ -99,12 +105,40 @@ def test_every_namespace_is_explained_and_listed():
     setup = configparser.ConfigParser()
     setup.read(ROOT / "setup.cfg")
     registered = setup["options.entry_points"]
-    namespaces = {name for name in registered if name.startswith("solar.orchestration.")}
+    shipping = {name for name in registered if name.startswith("solar.orchestration.")}
     described = sections(page("namespaces"))
-    assert {title.strip("`") for title in described if title.startswith("``solar.")} == namespaces
-    assert len(namespaces) == 11
-    for namespace in namespaces:
+    titles = {title.strip("`") for title in described if title.startswith("``solar.")}
+    assert titles == shipping | {plugins.TASK_TYPES, plugins.LIMITS}
+    assert len(shipping) == 11
+    for namespace in shipping:
         assert f".. list-plugins:: {namespace}\n" in described[f"``{namespace}``"] + "\n"
+    for namespace in titles:
+        contract = contract_of(namespace)
+        assert contract is not None
+        option = f"``{contract.option}``" if contract.option else "All"
+        assert option in described[f"``{namespace}``"], namespace
+
+
+def commands(group: click.Group, path: str = "") -> Iterator[tuple[str, click.Command]]:
+    """Every command with the words by which it is called, those of groups too."""
+    for name, command in group.commands.items():
+        own = f"{path} {name}".strip()
+        yield own, command
+        if isinstance(command, click.Group):
+            yield from commands(command, own)
+
+
+def section_of(command: str) -> str:
+    """The text about a command: a section of its own, or that of its group, which then has to name it."""
+    described = sections(page("commands"))
+    for title, text in described.items():
+        if re.match(rf"``{re.escape(command)}(``| [A-Z])", title):
+            return text
+    group, _, _ = command.rpartition(" ")
+    assert group, command
+    text = section_of(group)
+    assert re.search(rf"``{re.escape(command)}[` ]", text), command
+    return text
 
 
 def test_every_class_of_the_kit_is_explained():
@@ -113,13 +147,30 @@ def test_every_class_of_the_kit_is_explained():
 
 
 def test_every_command_and_each_of_its_options_is_described():
-    described = {title.strip("`").split(" ")[0]: text for title, text in sections(page("commands")).items()}
-    for name, command in orch.commands.items():
-        assert name in described, name
+    for name, command in commands(orch):
+        text = section_of(name)
         for parameter in command.params:
             if parameter.param_type_name == "option" and "--help" not in parameter.opts:
                 for option in parameter.opts:
-                    assert f"``{option}" in described[name], f"{name} {option}"
+                    assert f"``{option}" in text, f"{name} {option}"
+
+
+def test_every_way_in_which_a_part_can_be_wrong_is_described():
+    assert set(first_cells(sections(page("plugins"))["Doctor"])) == set(Kind)
+
+
+def test_what_is_said_of_parts_in_json_has_the_keys_that_are_described(clean_environment):
+    conf = config.load()
+    part = Registry(conf).find("executors", "inline")[0].as_dict()
+    assert first_cells(sections(page("commands"))["``plugins list``"]) == list(part)
+    [shown] = bench.describe([], "executors", "inline", PATIENCE)
+    own = set(shown) - set(part)
+    assert set(first_cells(sections(page("commands"))["``plugins show NAMESPACE NAME``"])) == own
+    text = sections(page("commands"))["``plugins doctor``"]
+    diagnosis = Diagnosis([], 0, 0, None).as_dict()
+    assert first_cells(text) == list(diagnosis)
+    finding = Finding(Kind.HOST, "", "", None, True, "", "").as_dict()
+    assert all(f"``{key}``" in text for key in finding)
 
 
 def test_every_option_of_solar_worker_is_described():
@@ -209,6 +260,71 @@ def test_tasks_in_the_pages_are_tasks(clean_environment):
         assert all(task.type in task_types() for task in plan.tasks)
 
 
+# -- what may be imported ---------------------------------------------------------------
+
+_DOCUMENTED = re.compile(
+    r"^\.\. (?:auto)?(module|class|function|data):: (solar_orch[\w.]*).*\n((?:   :.*\n)*)", re.MULTILINE
+)
+
+
+def public_names() -> dict[str, set[str]]:
+    """What the pages document of each module: its names."""
+    # Of the kit there is a test of its own.
+    found: dict[str, set[str]] = {"solar_orch.testing": set(testing.PLACES)}
+    for kind, target, options in _DOCUMENTED.findall("".join(map(page, ("api", "testing", "embedding")))):
+        if kind == "module":
+            members = re.search(r":members:(.*)", options)
+            assert members, target
+            names = {name.strip() for name in members[1].split(",") if name.strip()} or own_names(target)
+            found.setdefault(target, set()).update(names)
+        else:
+            module, _, name = target.rpartition(".")
+            found.setdefault(module, set()).add(name)
+    return found
+
+
+def own_names(module: str) -> set[str]:
+    """What is public in a module and defined there."""
+    content = vars(importlib.import_module(module))
+    if "__all__" in content:
+        return set(content["__all__"])
+    return {
+        name
+        for name, value in content.items()
+        if not name.startswith("_") and getattr(value, "__module__", None) == module
+    }
+
+
+def test_what_is_public_is_there_and_has_a_docstring():
+    for module, names in public_names().items():
+        for name in names:
+            value = getattr(importlib.import_module(module), name)
+            assert inspect.isdatadescriptor(value) or not callable(value) or inspect.getdoc(value), name
+
+
+def test_parts_written_for_others_to_see_import_what_is_public():
+    public = public_names()
+    sources = [*EXAMPLES.rglob("*.py"), *(ROOT / "solar_orch").glob("scaffold/templates/**/*.in")]
+    assert len(sources) > 5
+    for path in sources:
+        for line, module, name in imports(path.read_text()):
+            is_module = f"{module}.{name}" in public
+            where = f"{path.relative_to(ROOT)}:{line}: from {module} import {name}"
+            assert is_module or name in public.get(module, ()), where
+
+
+def imports(source: str) -> list[tuple[int, str, str]]:
+    """Line, module and name of what is imported from this package."""
+    found = re.finditer(r"^ *from (solar_orch(?:\.\w+)*) import (\([^)]*\)|.*)$", source, re.MULTILINE)
+    assert not re.search(r"^ *import solar_orch", source, re.MULTILINE)
+    return [
+        (source.count("\n", 0, match.start()) + 1, match[1], name.split(" as ")[0].strip())
+        for match in found
+        for name in re.sub(r"#.*", "", match[2]).strip("()").split(",")
+        if name.strip()
+    ]
+
+
 # -- README -------------------------------------------------------------------------
 
 
@@ -261,6 +377,24 @@ def test_every_example_in_python_is_in_the_pages():
     assert [name for name in names if f".. literalinclude:: examples/{name}\n" not in pages] == []
 
 
+def test_every_distribution_has_a_section_and_says_what_it_is():
+    described = sections(page("examples"))
+    for setup in EXAMPLES.glob("*/setup.cfg"):
+        name = setup.parent.name
+        metadata = configparser.ConfigParser()
+        metadata.read(setup)
+        assert metadata["metadata"]["name"] == name
+        text = described[f"``{name}``"]
+        assert f".. literalinclude:: examples/{name}/" in text
+        readme = setup.with_name("README.rst").read_text()
+        assert readme.startswith(f"{name}\n{'=' * len(name)}\n")
+        assert f"pip install docs/examples/{name}" in readme
+        for namespace, points in metadata["options.entry_points"].items():
+            assert namespace in text, f"{name}: {namespace}"
+            for point in points.strip().splitlines():
+                assert f"``{point.partition('=')[0].strip()}``" in text, f"{name}: {point}"
+
+
 Run = Callable[..., dict[str, dict[str, Any]]]
 
 
@@ -306,23 +440,6 @@ def test_the_hook_refuses_commands_during_a_freeze_and_writes_failures_down(
     lines = tmp_path.joinpath("state", "failures.log").read_text().splitlines()
     said = sorted(re.sub(r"example:\w+~", "", line) for line in lines)
     assert said == ["command attempt 1: changes are frozen", *["failing attempt 1: no luck"] * 2]
-
-
-def test_the_driver_has_the_types_that_ship_and_one_more(run: Run, packages: Packages):
-    packages.add(
-        "ours",
-        {"solar.orchestration.drivers.tasks": {"ours": "driver:Tasks"}},
-        modules={"driver": EXAMPLES.joinpath("driver.py").read_text()},
-    )
-    tasks = [
-        task("shipped", "cmd", "echo shipped"),
-        task("counted", "countdown", 2, kwargs={"pause": 0}),
-        task("refused", "countdown", -1),
-    ]
-    ended = run(*tasks, tasks_driver="ours")
-    assert ended["shipped"]["output"] == "shipped\n"
-    assert (ended["counted"]["status"], ended["counted"]["output"]) == ("SUCCESS", "2\n1\n0\n")
-    assert (ended["refused"]["status"], ended["refused"]["errmsg"]) == ("ERROR", "cannot count down from -1")
 
 
 def test_a_staged_change_is_in_the_history_once_its_task_has_made_it(run: Run, tmp_path: Path):

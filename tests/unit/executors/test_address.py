@@ -11,12 +11,11 @@ import pytest
 from solar_orch.errors import AddressError, AddressInUse, ExitCode
 from solar_orch.executors.address import (
     AddressLock,
-    check_socket,
     is_locked,
     lock_holder,
     parse,
-    prepare_directory,
 )
+from solar_orch.ownership import check_socket, prepare_directory
 
 
 @pytest.mark.parametrize(

@@ -33,8 +33,58 @@ class Subject:
     failures: int = 0
     ended_for: float | None = None
 
+    @property
+    def name(self) -> str:
+        return f"task-{self.position}"
 
-def machine(subjects, edges=(), *, max_inprogress=100, target_limit=1, resend_interval=5.0, now=0.0):
+
+@dataclass(frozen=True)
+class Share:
+    """A rule by which so many of each third of the tasks run at once; it may group them, or not."""
+
+    name: str
+    most: int
+    grouped: bool
+
+    def allows(self, running, candidate):
+        return sum(each.position % 3 == candidate.position % 3 for each in running) < self.most
+
+    def group(self, candidate):
+        return candidate.position % 3 if self.grouped else candidate.position
+
+
+@dataclass(frozen=True)
+class Apart:
+    """A rule by which tasks of this type run beside none of another."""
+
+    type: str
+    name: str = "apart"
+
+    def allows(self, running, candidate):
+        return all(
+            (each.limited_type == self.type) == (candidate.limited_type == self.type) for each in running
+        )
+
+    def group(self, candidate):
+        return candidate.limited_type == self.type
+
+
+class Never:
+    """A rule that refuses whatever it is asked for."""
+
+    name = "never"
+
+    def allows(self, running, candidate):
+        assert len(running) > 0
+        return False
+
+    def group(self, candidate):
+        return None
+
+
+def machine(
+    subjects, edges=(), *, max_inprogress=100, target_limit=1, resend_interval=5.0, now=0.0, rules=()
+):
     return Progress(
         subjects,
         edges,
@@ -42,6 +92,7 @@ def machine(subjects, edges=(), *, max_inprogress=100, target_limit=1, resend_in
         target_limit=target_limit,
         resend_interval=resend_interval,
         now=now,
+        rules=rules,
     )
 
 
@@ -229,6 +280,51 @@ def test_a_place_let_go_by_one_limit_is_taken_by_the_next():
     run(progress, 3)
     progress.changed(0, 1, State.SUCCESS, 0.0)
     assert dispatched(progress.decide(0.0)) == [2]
+
+
+# -- rules
+
+
+def test_a_rule_that_refuses_everything_lets_tasks_run_one_by_one():
+    progress = machine([Subject(p) for p in range(3)], rules=[Never()])
+    for position in range(3):
+        assert dispatched(progress.decide(0.0)) == [position]
+        run(progress, position)
+        assert progress.decide(0.0) == []
+        progress.changed(position, 1, State.SUCCESS, 0.0)
+    assert progress.decide(0.0) == [Finish(failed=False)]
+
+
+def test_one_end_may_let_several_start():
+    subjects = [Subject(0, limited_type="alone", weight=2), *(Subject(p) for p in range(1, 5))]
+    progress = machine(subjects, rules=[Apart("alone")])
+    assert dispatched(progress.decide(0.0)) == [0]
+    run(progress, 0)
+    assert progress.decide(0.0) == []
+    progress.changed(0, 1, State.SUCCESS, 0.0)
+    assert dispatched(progress.decide(0.0)) == [1, 2, 3, 4]
+
+
+def test_a_refusal_speaks_for_its_group_until_a_task_ends():
+    asked = []
+
+    class Asked(Share):
+        def allows(self, running, candidate):
+            asked.append(candidate.position)
+            return super().allows(running, candidate)
+
+    progress = machine([Subject(p) for p in range(0, 30)], rules=[Asked("asked", 1, grouped=True)])
+    assert dispatched(progress.decide(0.0)) == [0, 1, 2]
+    # The first is not asked about; of the first third that is refused the next one speaks for all.
+    assert asked == [1, 2, 3, 4, 5]
+    for position in range(3):
+        run(progress, position)
+    asked.clear()
+    assert progress.decide(0.0) == []
+    assert asked == []
+    progress.changed(1, 1, State.SUCCESS, 0.0)
+    assert dispatched(progress.decide(0.0)) == [4]
+    assert len(asked) == 4
 
 
 def test_type_limits_of_one_type_may_differ():
@@ -424,11 +520,12 @@ class Row:
 class Model:
     """Everything is looked at anew each time."""
 
-    def __init__(self, rows, edges, max_inprogress, target_limit):
+    def __init__(self, rows, edges, max_inprogress, target_limit, rules):
         self.rows = rows
         self.parents = [[rows[p] for c, p in edges if c == position] for position in range(len(rows))]
         self.max_inprogress = max_inprogress
         self.target_limit = target_limit
+        self.rules = rules
         self.now = 1000
         self.wall = 0
 
@@ -466,6 +563,7 @@ class Model:
             len(running) < self.max_inprogress
             and len(same_target) < self.target_limit
             and (subject.type_limit is None or len(same_type) < subject.type_limit)
+            and (not running or all(rule.allows(running, subject) for rule in self.rules))
         )
 
     def choose(self):
@@ -587,6 +685,13 @@ def rows(draw, position):
     return row
 
 
+RULES = st.one_of(
+    st.builds(Share, st.sampled_from(["one", "two"]), st.integers(1, 2), st.booleans()),
+    st.builds(Apart, st.sampled_from(["t", "u"])),
+    st.just(Never()),
+)
+
+
 @st.composite
 def plans(draw):
     count = draw(st.integers(1, 10))
@@ -595,7 +700,8 @@ def plans(draw):
         parents = draw(st.lists(st.integers(0, child - 1), max_size=2, unique=True))
         edges += [(child, parent) for parent in parents]
     tasks = [draw(rows(position)) for position in range(count)]
-    return Model(tasks, edges, draw(st.integers(1, 5)), draw(st.integers(1, 2))), edges
+    rules = draw(st.lists(RULES, max_size=2, unique_by=lambda rule: rule.name))
+    return Model(tasks, edges, draw(st.integers(1, 5)), draw(st.integers(1, 2)), rules), edges
 
 
 def drawn_from(data):
@@ -622,6 +728,7 @@ class Against(RuleBasedStateMachine):
             target_limit=self.model.target_limit,
             resend_interval=RESEND,
             now=self.model.now,
+            rules=self.model.rules,
         )
 
     @rule(seconds=st.integers(1, 9))

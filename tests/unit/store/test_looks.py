@@ -133,6 +133,31 @@ def test_events_are_read_a_part_at_a_time(store: Store, plan: PlanRow):
     assert all(event.by == instance() for event in whole)
 
 
+def test_the_plans_of_which_something_has_happened(store: Store, plan: PlanRow):
+    other = store.plans.get(store.plans.create(Plan("other", [Task("a", "noop")]), wanted=True))
+    assert store.events.touched(0) == ([], 0)
+    assert store.events.last() == 0
+    epochs = {lease.plan_id: store.leases.acquire(lease) for lease in store.leases.open()}
+
+    def dispatch(led: PlanRow, position: int) -> int:
+        epoch = epochs[led.id]
+        assert epoch is not None
+        store.attempts.dispatch(led.id, epoch, {position: State.PENDING})
+        return store.events.last()
+
+    first, second, third = dispatch(plan, 0), dispatch(other, 0), dispatch(plan, 1)
+    assert store.events.touched(0) == ([other.uid, plan.uid], third)
+    assert store.events.touched(first) == ([other.uid, plan.uid], third)
+    assert store.events.touched(second) == ([plan.uid], third)
+    assert store.events.touched(third) == ([], third)
+    # A part at a time.
+    assert store.events.touched(0, limit=2) == ([plan.uid, other.uid], second)
+    # What is left of a plan that was deleted counts as read.
+    with store.database.engine().begin() as connection:
+        connection.execute(sa.text("DELETE FROM plans WHERE id = :id"), {"id": other.id})
+    assert store.events.touched(first, limit=1) == ([], second)
+
+
 def test_leases_that_are_held(store: Store, plan: PlanRow):
     assert store.leases.held() == []
     epoch = lead(store)

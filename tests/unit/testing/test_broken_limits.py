@@ -26,7 +26,8 @@ class Ordered(Two):
         return not running or list(running)[0].position < 4
 
 class Relents(Two):
-    def allows(self, plan, running, candidate): return len(running) != 2
+    def allows(self, plan, running, candidate):
+        return len(running) != 1 or candidate.target != "three"
 
 class Groups(Two):
     def allows(self, plan, running, candidate):

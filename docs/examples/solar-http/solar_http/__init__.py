@@ -1,0 +1,1 @@
+"""The task type ``http``; see :func:`solar_http.task.http`."""

@@ -1,0 +1,1 @@
+"""A task type for solar_orch: ``listens``."""
