@@ -10,7 +10,7 @@ copyright = "The solar_orch developers, Apache License 2.0"
 version = release = __version__
 
 extensions = ["oslo_config.sphinxext", "stevedore.sphinxext", "sphinx.ext.autodoc"]
-exclude_patterns = ["_build", "examples"]
+exclude_patterns = ["_build", "examples", "first-part"]
 nitpicky = False
 highlight_language = "text"
 

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 #: What a part with ``Executor`` and ``Client`` may promise beyond the contract, as a set of these names in
 #: its attribute ``capabilities``; the conformance kit has each of them proven.
 CAPABILITIES = {
-    "ordered": "the calls of one client begin in the order in which they were made",
+    "ordered": "the calls of one client begin, at one worker, in the order in which they were made",
     "processes": "client and worker may be different processes of one host",
     "hosts": "client and worker may be on different hosts",
     "queued": "a call made while no worker is there is kept, and made when one comes",

@@ -22,7 +22,7 @@ from solar_orch.scaffold.kinds import KINDS
 ROOT = Path(__file__).parents[2]
 TUTORIAL = (ROOT / "docs" / "tutorial.rst").read_text()
 #: The distribution as it is at the end.
-FINISHED = ROOT / "docs" / "examples" / "solar-orch-listens"
+FINISHED = ROOT / "docs" / "first-part" / "solar-orch-listens"
 #: What the reader changes.
 CHANGED = (
     "src/solar_orch_listens/ports.py",
@@ -147,7 +147,7 @@ def test_each_change_is_shown_to_the_reader():
     """Lines that differ from what was made stand in one of the listings."""
     made = rendering.render(KINDS["task-type"], names.derive("solar-orch-listens"), "tasks")
     listings = re.findall(
-        r"\.\. literalinclude:: examples/solar-orch-listens/(\S+)\n((?:   :.*\n)+)", TUTORIAL
+        r"\.\. literalinclude:: first-part/solar-orch-listens/(\S+)\n((?:   :.*\n)+)", TUTORIAL
     )
     for path in CHANGED:
         shown = "".join(

@@ -249,6 +249,21 @@ def test_webhook_tells_again_what_was_not_confirmed(equipped: Callable[..., Site
     assert server.bodies[0] == server.bodies[1]
 
 
+def test_webhook_is_told_once_where_several_could_tell(equipped: Callable[..., Site], server: Server):
+    site = equipped("solar-webhook", webhook__url=f"{server.url}/hook", webhook__interval=0.05)
+    first = site.worker()
+    site.run(plan(task("a"), name="first"))
+    wait_until(lambda: len(server.bodies) == 1)
+    second = site.worker(**site.elsewhere)
+    site.run(plan(task("a"), name="second"))
+    wait_until(lambda: len(server.bodies) == 2)
+    first.kill()  # which had the seat
+    site.run(plan(task("a"), name="third"))
+    wait_until(lambda: len(server.bodies) == 3)
+    assert second.stop() == 0
+    assert [told["data"]["name"] for told in server.told] == ["first", "second", "third"]
+
+
 def test_webhook_tells_of_what_a_command_has_run(equipped: Callable[..., Site], server: Server):
     site = equipped("solar-webhook", webhook__url=f"{server.url}/hook")
     done = site.orch("run", site.write("plan.json", plan(task("a"))))

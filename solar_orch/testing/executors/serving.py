@@ -27,8 +27,9 @@ def _opened() -> dict[str, Any]:
             continue
     return {
         "descriptors": descriptors,
-        "threads": {thread.ident for thread in threading.enumerate()},
-        "tasks": set(os.listdir("/proc/self/task")),
+        # gevent ends those of its pool in its own time, which resolve names, among others.
+        "threads": len(os.listdir("/proc/self/task")) - gevent.get_hub().threadpool.size,
+        "Python's threads": {thread.ident for thread in threading.enumerate()},
         "greenlets": {
             id(found) for found in gc.get_objects() if isinstance(found, gevent.Greenlet) and found
         },
@@ -68,7 +69,9 @@ class Serving(ExecutorKit):
 
         def count() -> dict[str, int]:
             gc.collect()
-            return {kind: len(found) for kind, found in _opened().items()}
+            return {
+                kind: found if isinstance(found, int) else len(found) for kind, found in _opened().items()
+            }
 
         serve_once()  # what is opened once for all may stay
         before = count()

@@ -17,7 +17,7 @@ def list_opts():
         (
             "metrics",
             [
-                cfg.StrOpt("path", help="File to write, for the textfile collector; none is written if not set."),
+                cfg.StrOpt("path", help="File to write, for the textfile collector; not set: none."),
                 cfg.FloatOpt("interval", default=15.0, min=0.1, help="Seconds between two writes."),
             ],
         )
@@ -46,7 +46,8 @@ class Metered(Scheduler):
 
     def _write(self):
         lines = ["# TYPE solar_tasks_ended_total counter"]
-        lines += [f'solar_tasks_ended_total{{state="{state}"}} {n}' for state, n in sorted(self._ends.items())]
+        for state, number in sorted(self._ends.items()):
+            lines.append(f'solar_tasks_ended_total{{state="{state}"}} {number}')
         path = Path(self.conf.metrics.path)
         # Whoever reads it finds the old file or the new one, and never half of one.
         fresh = path.with_name(f"{path.name}.{os.getpid()}")

@@ -20,7 +20,11 @@ def list_opts():
     return [
         (
             "retention",
-            [cfg.IntOpt("days", min=1, help="Days for which plans that do not run are kept; for ever if not set.")],
+            [
+                cfg.IntOpt(
+                    "days", min=1, help="Days for which plans that do not run are kept; not set: for ever."
+                )
+            ],
         )
     ]
 

@@ -49,7 +49,8 @@ class Syslogged(SystemLog):
         self._tell(logging.ERROR, f"{ctxt['task_id']} failed in attempt {ctxt['attempt']}")
 
     def _tell(self, level, line):
-        record = logging.makeLogRecord({"levelno": level, "levelname": logging.getLevelName(level), "msg": line})
+        name = logging.getLevelName(level)
+        record = logging.makeLogRecord({"levelno": level, "levelname": name, "msg": line})
         try:
             if self._syslog is None:
                 self._syslog = _Handler(self.conf.syslog.address)
@@ -68,4 +69,4 @@ class Syslogged(SystemLog):
 class _Handler(logging.handlers.SysLogHandler):
     def handleError(self, record):  # noqa: N802 - as logging has it
         """Let whoever writes a line know that it was not written."""
-        raise
+        raise  # noqa: PLE0704 - logging calls this where it handles the error

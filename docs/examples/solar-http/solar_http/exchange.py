@@ -30,6 +30,8 @@ _REDIRECTS = frozenset({301, 302, 303}) | _SAME_AGAIN
 #: The fields that go along when a redirect leads to another host: none of them lets anyone in.
 _ANYWHERE = frozenset({"accept", "accept-language", "user-agent", "content-type"})
 
+_BROKEN_OFF = "the connection ended before its answer did"
+
 
 class ExchangeFailed(Exception):  # noqa: N818 - what has failed is the exchange
     """There is no answer, or none that could be taken."""
@@ -164,8 +166,12 @@ def _sent(request: Request, limits: Limits) -> Answer:
                 return _read(response, limits.max_body)
     except ssl.SSLCertVerificationError as error:
         raise ExchangeFailed(f"its certificate is not trusted: {error.verify_message}") from error
+    except http.client.IncompleteRead as error:
+        raise ExchangeFailed(_BROKEN_OFF) from error
     except http.client.HTTPException as error:
         raise ExchangeFailed(f"its answer is no HTTP: {type(error).__name__} {error}".rstrip()) from error
+    except UnicodeError as error:
+        raise ExchangeFailed(f"no host can have this name: {error}") from error
     except OSError as error:
         raise ExchangeFailed(error.strerror or str(error) or type(error).__name__) from error
 
@@ -174,6 +180,8 @@ def _read(response: http.client.HTTPResponse, max_body: int) -> Answer:
     body = response.read(max_body + 1)
     if len(body) > max_body:
         raise ExchangeFailed(f"the body of its answer is longer than {max_body} bytes")
+    if response.length:  # of what was announced so much has not come
+        raise ExchangeFailed(_BROKEN_OFF)
     headers: dict[str, str] = {}
     for given, value in response.getheaders():
         name = given.lower()

@@ -97,20 +97,40 @@ def test_nobody_answers():
             exchange(get(f"http://127.0.0.1:{unused.getsockname()[1]}/"), LIMITS)
 
 
-def test_a_server_that_speaks_something_else(service: Service):
+@pytest.mark.parametrize(
+    ("said", "problem"),
+    [
+        (b"SSH-2.0-other\r\n", "is no HTTP: BadStatusLine"),
+        (b"", "is no HTTP: RemoteDisconnected"),
+        (b"HTTP/1.1 200 OK\r\n" + b"X: " + b"x" * 100_000, "is no HTTP: LineTooLong"),
+        (b"HTTP/1.1 200 OK\r\n" + b"X: x\r\n" * 200 + b"\r\n", "is no HTTP: HTTPException got more than 100"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf", "connection ended before its answer did"),
+        (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhal",
+            "connection ended before its answer",
+        ),
+    ],
+)
+def test_an_answer_that_is_none(said: bytes, problem: str):
     listener = gevent.socket.socket()
     listener.bind(("127.0.0.1", 0))
     listener.listen()
 
     def greet() -> None:
         connection, _ = listener.accept()
-        connection.sendall(b"SSH-2.0-other\r\n")
+        connection.recv(10_000)
+        connection.sendall(said)
         connection.close()
 
     greeting = gevent.spawn(greet)
-    with listener, pytest.raises(ExchangeFailed, match=r"is no HTTP: BadStatusLine|reset"):
+    with listener, pytest.raises(ExchangeFailed, match=problem):
         exchange(get(f"http://127.0.0.1:{listener.getsockname()[1]}/"), LIMITS)
-    greeting.join()
+    greeting.kill()
+
+
+def test_a_host_that_there_cannot_be():
+    with pytest.raises(ExchangeFailed, match="no host can have this name"):
+        exchange(get(f"http://{'a' * 64}.example/"), LIMITS)
 
 
 def test_tls_is_verified(tls: Service, ca_file: str):

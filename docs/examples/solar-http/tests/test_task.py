@@ -7,6 +7,7 @@ import logging
 import pytest
 from conftest import Service
 
+from solar_orch.states import State
 from solar_orch.testing import Call, TaskTypeConformance, task
 from solar_orch.testing.hosting import Solar
 
@@ -41,16 +42,18 @@ class TestHttp(TaskTypeConformance):
         self.lasting = Call([f"{service.url}/hang"])
 
 
-class TestWaiting(TaskTypeConformance):
-    """The same while it waits between two requests."""
-
-    name = "http"
-    working = ()
-    lasting = Call([NOBODY], {"within": 3600, "every": 1800})
-
-    @pytest.fixture(autouse=True)
-    def calls(self, service: Service) -> None:
-        self.working = [Call([f"{service.url}/health"], {"within": 20})]
+def test_it_is_ended_between_two_requests_too(solar: Solar):
+    waiting = {"within": 3600, "every": 1800}
+    with solar.running(
+        task("killed", "http", NOBODY, kwargs=waiting),
+        task("late", "http", NOBODY, kwargs=waiting, timelimit=0.2),
+    ) as plan:
+        plan.wait_for("killed", State.INPROGRESS)
+        plan.kill("killed")
+    ended = plan.look()
+    assert ended["killed"]["errmsg"].startswith("cancelled by")
+    assert ended["late"]["errmsg"].startswith("ExecutionTimeout")
+    assert ended["late"]["output"].count("refused") == 1
 
 
 def test_a_service_that_comes_up_is_waited_for(solar: Solar, service: Service):

@@ -78,7 +78,9 @@ class Resources:
             for needed in resource.needs - found.keys():
                 raise ResourceError(resource.name, f"is connected to {needed}, which is not there")
         try:
-            order = graphlib.TopologicalSorter({name: found[name].needs for name in found}).static_order()
+            order = graphlib.TopologicalSorter(
+                {name: sorted(found[name].needs) for name in found}
+            ).static_order()
             return {name: found[name] for name in order}
         except graphlib.CycleError as error:
             circle = error.args[1]

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from solar_orch.api.orchestrator import Orchestrator
+from solar_orch import Orchestrator
 from solar_orch.testing import RunnerConformance, task
 from solar_orch.testing.hosting import Solar
 from solar_orch.testing.processes import Process, worker
@@ -19,7 +19,7 @@ WORKERS = ("tasks", "scheduler", "system_log")
 
 class TestProcesses(RunnerConformance):
     name = "processes"
-    options = {"processes": {"restart_limit": 0}}  # noqa: RUF012
+    options = {"processes": {"restart_limit": 0}}
 
 
 def pids(process: Process, name: str) -> list[int]:

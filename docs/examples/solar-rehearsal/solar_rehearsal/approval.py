@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote as quoted
 from urllib.parse import quote
 
 import gevent
@@ -24,8 +25,8 @@ class Tasks(tasks.Tasks):
     def approval(self, ctxt: Ctxt, /, question: str) -> str:
         """Wait until a file is made, whose path is written to the output.
 
-        The file stays, so that an attempt that is made again finds it.  How long is waited says the
-        task's ``timelimit``.
+        The file is removed when it has been read: who runs the task again is asked again.  How long is
+        waited says the task's ``timelimit``.
 
         :param question: what is to be approved, for the output
         :return: the first line of the file, such as who has approved
@@ -33,10 +34,11 @@ class Tasks(tasks.Tasks):
         """
         path = self._file_of(ctxt)
         path.parent.mkdir(parents=True, exist_ok=True)
-        self.output(ctxt).write(f"{question}\nto approve: echo yes > '{path}'\n".encode())
+        self.output(ctxt).write(f"{question}\nto approve: echo yes > {quoted(str(path))}\n".encode())
         # One that is made and still empty has not been written yet.
         while not path.is_file() or not (answer := path.read_text(errors="replace").strip()):
             gevent.sleep(_PAUSE)
+        path.unlink(missing_ok=True)
         first = answer.splitlines()[0]
         if first.lower().startswith("no"):
             raise TaskError(f"not approved: {first}")

@@ -52,6 +52,17 @@ def test_an_empty_file_is_no_answer_yet(approving: Solar):
     assert plan.look().status == "finished"
 
 
+def test_who_runs_it_again_is_asked_again(approving: Solar):
+    plan = {"name": "p", "uid": "p", "tasks": [task("ask", "approval", "shall we?", timelimit=5)]}
+    with approving.running(plan) as running:
+        answer(approving, "p", "yes")
+    assert running.look().status == "finished"
+    approving.store.steering.restart("p")
+    approving.wait_until(lambda: running.look().states == {"ask": "INPROGRESS"}, "it waits again")
+    answer(approving, "p", "no")
+    approving.wait_until(lambda: running.look().status == "failed", "it is answered")
+
+
 def test_its_time_limit_ends_it(approving: Solar):
     ended = approving.run(task("ask", "approval", "shall we?", timelimit=0.1))
     assert ended["ask"]["errmsg"].startswith("ExecutionTimeout")

@@ -79,7 +79,8 @@ class Receiver:
         with late:
             try:
                 return self._posted(headers, body)
-            except (OSError, http.client.HTTPException) as error:
+            # The name of a host that none can have is a ValueError.
+            except (OSError, ValueError, http.client.HTTPException) as error:
                 return str(error) or type(error).__name__
             except gevent.Timeout as raised:
                 if raised is not late:

@@ -27,7 +27,7 @@ _RECENT = 100
 #: Seconds to which the pause between two tries grows.
 _LONGEST_PAUSE = 300.0
 #: Seconds for which is told while the worker stops; what remains is told when it is back.
-_LAST_WORDS = 3.0
+_LAST_WORDS = 1.5
 #: Seconds after which is seen, during a POST, that the worker stops.
 _GLANCE = 0.2
 
@@ -65,6 +65,8 @@ class Teller:
                 self._tell_while_it_goes_well(stopping)
             except (DatabaseUnavailable, sqlite3.Error, OSError) as error:
                 LOG.warning("the ends of plans are told later: %s", error)
+            except Exception:  # no plan is to stand still for whoever wants to be told
+                LOG.exception("the ends of plans are told later")
             if stopping.wait(self._options.interval):
                 return
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import gevent.ssl
 import pytest
+import trustme
 from gevent.event import Event
 from gevent.pywsgi import WSGIServer
 
@@ -38,11 +41,29 @@ class Ear:
 @pytest.fixture
 def ear() -> Iterator[Ear]:
     """A server that answers at once."""
+    yield from _listening("http")
+
+
+@pytest.fixture
+def authority() -> trustme.CA:
+    """One that nobody trusts who is not told to."""
+    return trustme.CA()
+
+
+@pytest.fixture
+def tls_ear(authority: trustme.CA) -> Iterator[Ear]:
+    """The same with TLS."""
+    context = gevent.ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    yield from _listening("https", ssl_context=context)
+
+
+def _listening(scheme: str, **options: Any) -> Iterator[Ear]:
     ear = Ear()
     ear.answering.set()
-    server = WSGIServer(("127.0.0.1", 0), ear, log=None, error_log=None)
+    server = WSGIServer(("127.0.0.1", 0), ear, log=None, error_log=None, **options)
     server.start()
-    ear.url = f"http://127.0.0.1:{server.server_port}/hooks/s3cret"
+    ear.url = f"{scheme}://127.0.0.1:{server.server_port}/hooks/s3cret"
     yield ear
     ear.answering.set()
     server.stop(timeout=1)

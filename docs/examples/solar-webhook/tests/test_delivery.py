@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+from pathlib import Path
 
 import gevent
 import pytest
+import trustme
 from conftest import Ear
 from solar_webhook.delivery import Receiver, Secret
 
@@ -58,6 +60,15 @@ def test_without_a_secret_nothing_is_signed(ear: Ear):
     assert "HTTP_WEBHOOK_SIGNATURE" not in ear.headers[0]
 
 
+def test_a_certificate_is_verified(tls_ear: Ear, authority: trustme.CA, tmp_path: Path):
+    problem = Receiver(tls_ear.url, 20, None).post("plan_1_2", b"{}", None)
+    assert problem is not None
+    assert "certificate verify failed" in problem
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    assert Receiver(tls_ear.url, 20, str(tmp_path / "ca.pem")).post("plan_1_2", b"{}", None) is None
+    assert tls_ear.heard == [{}]
+
+
 def test_another_status_is_a_problem(ear: Ear):
     ear.status = "500 Oh No"
     assert Receiver(ear.url, 20, None).post("plan_1_2", b"{}", None) == "status 500 Oh No"
@@ -74,6 +85,10 @@ def test_nobody_there_is_a_problem():
         problem = Receiver(f"http://127.0.0.1:{unused.getsockname()[1]}", 20, None).post("a", b"", None)
     assert problem is not None
     assert "refused" in problem
+
+
+def test_a_host_that_there_cannot_be_is_a_problem():
+    assert Receiver(f"http://{'a' * 64}.example/", 20, None).post("a", b"", None)
 
 
 def test_a_receiver_is_named_without_what_is_often_secret():
