@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from solar_orch import plugins
 from solar_orch.testing import Call, ExtensionConformance, TasksDriverConformance, WorkerConformance, task
 
-EXAMPLES = Path(__file__).parents[3] / "docs" / "examples"
+DERIVED = """
+from solar_orch.workers.tasks import Tasks
+
+class Derived(Tasks):
+    def greet(self, ctxt, who): return f"hello {who}"
+"""
 
 PLAIN = """
 import gevent
@@ -27,14 +30,16 @@ class TestTasksDriver(TasksDriverConformance):
     name = "solar"
 
 
-class TestDriverOfTheDocumentation(TasksDriverConformance):
-    name = "ours"
-    plan = (task("a", "countdown", 2, kwargs={"pause": 0}),)
+class TestDerivedDriver(TasksDriverConformance):
+    """One with a further task type."""
+
+    name = "derived"
+    plan = (task("a", "noop"), task("b", "greet", "you", after=["a"]))
 
     @pytest.fixture(autouse=True)
-    def ours(self, packages):
-        source = EXAMPLES.joinpath("driver.py").read_text()
-        packages.add("ours", {plugins.drivers("tasks"): {"ours": "driver:Tasks"}}, modules={"driver": source})
+    def derived(self, packages):
+        drivers = {"derived": "derived:Derived"}
+        packages.add("derived", {plugins.drivers("tasks"): drivers}, modules={"derived": DERIVED})
 
 
 class TestPlainDriver(TasksDriverConformance):
