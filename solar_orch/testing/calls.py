@@ -22,8 +22,10 @@ class RunningCalls:
 
     def __init__(self, worker: Worker) -> None:
         self._greenlets: dict[tuple[str, str], Any] = {}
-        worker.for_all.before(self._begin)
-        worker.for_all.after(self._end)
+        # Of controls the context names the very task that they are about.
+        for name in worker.task_types():
+            worker.methods[name].before(self._begin)
+            worker.methods[name].after(self._end)
 
     def has(self, plan_uid: str, name: str) -> bool:
         """Whether the call of this task has begun and not ended."""
@@ -45,8 +47,8 @@ class RunningCalls:
             frame = getattr(greenlet, "gr_frame", None)
             if frame is not None:
                 stack = "".join(traceback.format_list(traceback.extract_stack(frame)[-6:]))
-                found.append(f"the call of {name} waits here:\n{stack.rstrip()}")
-        return "\n".join(found) or "no call runs"
+                found.append(f"task {name} waits here:\n{stack.rstrip()}")
+        return "\n".join(found) or "no task runs"
 
     def _begin(self, ctxt: Ctxt) -> None:
         if "plan_uid" in ctxt and "task_name" in ctxt:

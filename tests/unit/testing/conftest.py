@@ -22,6 +22,26 @@ class Failures(dict[str, dict[str, str]]):
         return {name: set(tests) for name, tests in self.items()}
 
 
+def chosen(expected: Mapping[str, set[str]], passing: str, *whole: str) -> list[str]:
+    """Arguments that choose, of each class, the tests that are expected to fail and one that passes.
+
+    Whole plans are run by most tests, which takes time.
+
+    :param passing: the name of the one that passes
+    :param whole: the classes of which all tests are run
+    """
+    classes = [
+        name if name in whole else f"{name} and ({' or '.join(sorted({*tests, passing}))})"
+        for name, tests in expected.items()
+    ]
+    return ["-k", " or ".join(classes)]
+
+
+@pytest.fixture
+def chosen_tests() -> Callable[..., list[str]]:
+    return chosen
+
+
 @pytest.fixture
 def failures_of(packages, tmp_path: Path) -> Callable[..., Failures]:
     """``failures_of(source, entry_points)``: of each class of a test module the tests that fail.

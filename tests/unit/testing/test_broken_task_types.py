@@ -146,9 +146,6 @@ NAMES = [
     "leaks_a_greenlet", "leaks_a_process", "blocks", "returns_when_it_is_ended",
 ]  # fmt: skip
 
-#: Those that differ from others in what they leave behind alone.
-LEAKS = "TestGreenlet or TestProcess"
-
 REGISTERED = "test_it_is_registered_and_keeps_its_contract"
 NAMED = "test_plans_can_name_it"
 WORK = "test_working_calls_succeed"
@@ -164,35 +161,36 @@ STOPPED = "test_a_stop_of_the_worker_ends_a_call"
 LEFT = "test_a_call_leaves_nothing_behind"
 
 
+#: The tests that each class fails.
+EXPECTED = {
+    "TestWrongResult": {WORK},
+    "TestFailsWhereItIsToWork": {FAIL},
+    "TestUnsendable": {CARRIED},
+    "TestEndless": {CARRIED},
+    "TestTraceback": {WORK, FAIL, TOLD},
+    "TestNeedsTheDriver": {FOREIGN},
+    "TestDescriptor": {LEFT},
+    "TestGreenlet": {LEFT},
+    "TestProcess": {LEFT},
+    "TestBlocks": {GO_ON, KILLED},
+    "TestEnded": {KILLED, LIMIT, STOPPED},
+    "TestShort": {GO_ON, LIMIT},
+    "TestTwice": {NAMED, TOLD},
+    "TestNotThere": {REGISTERED, NAMED, TOLD},
+    "TestContract": {REGISTERED, NAMED, TOLD},
+    "TestUnchecked": {WRONG},
+    "TestSilent": {TOLD},
+}
+
+
 @pytest.mark.timeout(120)
-def test_each_broken_type_fails_the_test_that_is_meant_for_it(failures_of):
-    # Where there is no part nothing works, as two of the tests show; and what else a leak does not break is
-    # shown by one.
-    chosen = (
-        f"not (TestTwice or TestNotThere or TestContract or {LEAKS}) or {REGISTERED} or {NAMED}"
-        f" or ({LEAKS}) and ({WORK} or {LEFT})"
-    )
+def test_each_broken_type_fails_the_test_that_is_meant_for_it(failures_of, chosen_tests):
     types = {name: f"test_parts:{name}" for name in NAMES}
-    found = failures_of(BROKEN, {plugins.TASK_TYPES: types}, "-k", chosen)
-    assert found.tests == {
-        "TestWrongResult": {WORK},
-        "TestFailsWhereItIsToWork": {FAIL},
-        "TestUnsendable": {CARRIED},
-        "TestEndless": {CARRIED},
-        "TestTraceback": {WORK, CARRIED, FAIL, TOLD, FOREIGN},
-        "TestNeedsTheDriver": {FOREIGN},
-        "TestDescriptor": {LEFT},
-        "TestGreenlet": {LEFT},
-        "TestProcess": {LEFT},
-        "TestBlocks": {GO_ON, KILLED, LIMIT, STOPPED, LEFT},
-        "TestEnded": {KILLED, LIMIT, STOPPED},
-        "TestShort": {GO_ON, KILLED, LIMIT, STOPPED, LEFT},
-        "TestTwice": {NAMED},
-        "TestNotThere": {REGISTERED, NAMED},
-        "TestContract": {REGISTERED, NAMED},
-        "TestUnchecked": {WRONG},
-        "TestSilent": {TOLD},
-    }
+    tests = chosen_tests(
+        EXPECTED, TOLD, "TestWrongResult", "TestNeedsTheDriver", "TestDescriptor", "TestEnded"
+    )
+    found = failures_of(BROKEN, {plugins.TASK_TYPES: types}, *tests)
+    assert found.tests == EXPECTED
     assert "solar_orch_patch = true" in found["TestBlocks"][GO_ON]
     assert "time.sleep(seconds)" in found["TestBlocks"][GO_ON]
     assert "'echo' already" in found["TestTwice"][NAMED]

@@ -79,8 +79,29 @@ def test_what_stands_still_is_said(solar: Solar):
     said = str(caught.value)
     assert said.startswith("not within 0.3 s: the end of the plan\nplan test:")
     assert "a (sleep): INPROGRESS" in said
-    assert "the call of a waits here:" in said
+    assert "task a waits here:" in said
     assert "gevent.sleep(_seconds(seconds))" in said
+
+
+def test_a_call_that_takes_no_notice_of_a_kill_is_shown(solar: Solar, packages):
+    module = """
+import gevent
+from solar_orch.workers.calls import Cancelled
+GO = gevent.event.Event()
+def stubborn(ctxt):
+    while not GO.is_set():
+        try:
+            GO.wait()  # and on
+        except Cancelled:
+            pass
+"""
+    packages.add("deaf", {plugins.TASK_TYPES: {"stubborn": "deaf:stubborn"}}, modules={"deaf": module})
+    with solar.running(task("a", "stubborn")) as plan:
+        plan.wait_for("a", "INPROGRESS")
+        plan.kill("a")
+        with pytest.raises(AssertionError, match=r"GO.wait\(\)  # and on"):
+            plan.end(seconds=0.3)
+        sys.modules["deaf"].GO.set()
 
 
 def test_a_state_that_cannot_come_is_not_waited_for(solar: Solar):
@@ -234,7 +255,7 @@ def test_gevent_patches_where_that_is_asked_for(tmp_path):
 def test_the_names_of_the_kit():
     from solar_orch import testing
 
-    for name in set(testing.PLACES) - {"ExecutorConformance"}:
+    for name in testing.PLACES:
         assert getattr(testing, name).__name__ == name
         assert name in dir(testing)
     with pytest.raises(AttributeError, match="no attribute 'Conformity'"):
