@@ -28,31 +28,37 @@ from broken import BROKEN
 for broken in BROKEN:
     if broken.name in {names!r}:
         globals()[f"Test{{broken.name}}"] = type(
-            f"Test{{broken.name}}", (broken.kit,), {{"name": broken.name, "deadline": 1.5}}
+            f"Test{{broken.name}}", (broken.kit,), {{"name": broken.name, "deadline": {deadline}}}
         )
 """
 
 
-def _failures(chosen: list[Broken], directory: Path, packages) -> dict[str, set[str]]:
-    """Which tests of the kit each broken executor fails, in a few processes beside each other."""
-    home = packages.add("broken-executors", {NAMESPACE: {broken.name: broken.target for broken in chosen}})
+def _failures(chosen: list[Broken], directory: Path, home: Path, deadline: float) -> dict[str, set[str]]:
+    """Which tests of the kit each broken executor fails, in a few processes beside each other.
+
+    :param home: of the distribution that registers them
+    :param deadline: seconds after which what a test waits for will not come
+    """
     found: dict[str, set[str]] = {}
+    directory.mkdir()
     # They wait most of the time.
     with ThreadPoolExecutor(PROCESSES) as pool:
         shares = [chosen[first::PROCESSES] for first in range(PROCESSES)]
         trials = [
-            pool.submit(_try, share, directory / str(first), home) for first, share in enumerate(shares)
+            pool.submit(_try, share, directory / str(first), home, deadline)
+            for first, share in enumerate(shares)
+            if share
         ]
         for trial in trials:
             found |= trial.result()
     return found
 
 
-def _try(chosen: list[Broken], directory: Path, home: Path) -> dict[str, set[str]]:
+def _try(chosen: list[Broken], directory: Path, home: Path, deadline: float) -> dict[str, set[str]]:
     """The same, in one pytest."""
     directory.mkdir()
     trial = directory / "test_trial.py"
-    trial.write_text(_TRIAL.format(names={broken.name for broken in chosen}))
+    trial.write_text(_TRIAL.format(names={broken.name for broken in chosen}, deadline=deadline))
     report = directory / "report.xml"
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--timeout", "60", "--tb", "no",
@@ -80,7 +86,12 @@ def _try(chosen: list[Broken], directory: Path, home: Path) -> dict[str, set[str
 @pytest.mark.parametrize("part", range(2))
 def test_each_broken_executor_fails_what_is_meant_for_it(part: int, tmp_path: Path, packages):
     chosen = BROKEN[part::2]
-    found = _failures(chosen, tmp_path, packages)
+    home = packages.add("broken-executors", {NAMESPACE: {broken.name: broken.target for broken in chosen}})
+    found = _failures(chosen, tmp_path / "soon", home, 1.5)
+    # On a busy machine something that does come may come late.
+    odd = [broken for broken in chosen if found[broken.name] != set(broken.fails)]
+    if odd:
+        found |= _failures(odd, tmp_path / "patient", home, 8.0)
     assert {name: sorted(tests) for name, tests in found.items()} == {
         broken.name: sorted(broken.fails) for broken in chosen
     }
