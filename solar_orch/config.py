@@ -219,6 +219,10 @@ def list_opts() -> list[tuple[str | None, list[cfg.Opt]]]:
     return [(GROUP, orchestration_opts())]
 
 
+class AssumedOpt(cfg.StrOpt):
+    """An option that a worker of another package has in any case, until one of its parts brings it itself."""
+
+
 def register(conf: cfg.ConfigOpts) -> None:
     """Register all options of ``[orchestration]`` with `conf`; doing so twice changes nothing."""
     if GROUP not in conf:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, cast
 from oslo_config import cfg
 
 from solar_orch import plugins
-from solar_orch.config import GROUP
+from solar_orch.config import GROUP, AssumedOpt
 from solar_orch.executors.base import Client
 from solar_orch.workers.base import Worker
 
@@ -72,7 +72,7 @@ def address_of(conf: cfg.ConfigOpts, name: str) -> str:
 def option_of(conf: cfg.ConfigOpts, option: str, *, default: str) -> str:
     """The value of a text option of ``[orchestration]``, registered first if nobody has done so."""
     if option not in conf[GROUP]:
-        conf.register_opt(cfg.StrOpt(option, default=default), group=GROUP)
+        conf.register_opt(AssumedOpt(option, default=default), group=GROUP)
     return cast(str, conf[GROUP][option])
 
 

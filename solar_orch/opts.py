@@ -9,7 +9,7 @@ from oslo_config import cfg
 
 from solar_orch import config, plugins
 from solar_orch.contracts.options import Group, as_mapping
-from solar_orch.errors import PluginError
+from solar_orch.errors import SolarError
 
 LOG = logging.getLogger(__name__)
 
@@ -20,7 +20,8 @@ def list_opts() -> list[tuple[Group, list[cfg.Opt]]]:
     Imports all parts.  What a part that cannot be loaded would bring is left out, with a warning.
     """
     own = as_mapping(config.list_opts())
-    brought = as_mapping([each for plugin in installed() for each in plugins.options_of(plugin)])
+    with plugins.session():
+        brought = as_mapping([each for plugin in installed() for each in plugins.options_of(plugin)])
     return [
         (group, [*own.get(group, []), *brought.get(group, [])]) for group in dict.fromkeys([*own, *brought])
     ]
@@ -33,7 +34,7 @@ def installed() -> Iterator[plugins.Plugin]:
             try:
                 plugin = plugins.load_one(namespace, name)
                 plugins.options_of(plugin)
-            except PluginError as error:
+            except SolarError as error:
                 LOG.warning("no options of a part that cannot be loaded: %s", error)
             else:
                 yield plugin

@@ -156,7 +156,8 @@ def names(namespace: str) -> list[str]:
 
 def _package(point: importlib.metadata.EntryPoint) -> str:
     dist = point.dist
-    return f"{dist.name} {dist.version}" if dist is not None else UNKNOWN
+    # One whose metadata is gone has no name.
+    return f"{dist.name} {dist.version}" if dist is not None and dist.metadata["Name"] else UNKNOWN
 
 
 # -- loading ------------------------------------------------------------------

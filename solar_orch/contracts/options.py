@@ -22,6 +22,9 @@ FUNCTION = "list_opts"
 Group = str | None
 Options = list[tuple[Group, list[cfg.Opt]]]
 
+#: The module whose function of that name asks all parts.
+_ALL_OPTIONS = "solar_orch.opts"
+
 #: What each such function has said: the same objects each time, since options are compared by their types
 #: too, of which not all can be.
 _SAID: WeakKeyDictionary[Callable[[], Any], Options] = WeakKeyDictionary()
@@ -47,9 +50,9 @@ def _function_of(module: ModuleType) -> Callable[[], Any] | None:
         return None
     if not callable(function):
         raise ContractBroken(f"{FUNCTION} must be a function, but is {function!r}")
-    # What was imported from elsewhere speaks for the module it comes from.
-    is_own = getattr(function, "__module__", module.__name__) == module.__name__
-    return cast(Callable[[], Any], function) if is_own else None
+    # The options of this package are registered in any case.
+    is_ours = getattr(function, "__module__", None) in (config.__name__, _ALL_OPTIONS)
+    return None if is_ours else cast(Callable[[], Any], function)
 
 
 def _modules(obj: Any, target: str) -> Iterator[ModuleType]:
@@ -59,8 +62,7 @@ def _modules(obj: Any, target: str) -> Iterator[ModuleType]:
     if isinstance(obj, type):
         names += [cls.__module__ for cls in obj.__mro__]
     for name in dict.fromkeys(name for name in names if isinstance(name, str)):
-        # The options of this package are registered in any case.
-        if name in sys.modules and name != config.__name__:
+        if name in sys.modules:
             yield sys.modules[name]
 
 
@@ -93,15 +95,29 @@ def register(conf: cfg.ConfigOpts, options: Options) -> None:
     """
     for group, opts in options:
         for option in opts:
-            try:
-                is_new = conf.register_opt(option, group=group)
-            except cfg.DuplicateOptError as error:
-                raise ContractBroken(
-                    f"its option {option.name} of [{group or 'DEFAULT'}] is another one than that which is"
-                    " registered already under this name: name the option, or its group, after the package"
-                ) from error
-            if is_new:
+            if _is_new(conf, option, group):
                 _read_once(conf, option, group)
+
+
+def _is_new(conf: cfg.ConfigOpts, option: cfg.Opt, group: Group) -> bool:
+    """Register an option; False if it has been registered before.
+
+    :raises ContractBroken: if there is another one of the same name
+    """
+    try:
+        return bool(conf.register_opt(option, group=group))
+    except cfg.DuplicateOptError as error:
+        # oslo.config lets no option be unregistered once it has read its files.
+        there = conf._get_opt_info(option.dest, group)
+        if not isinstance(there["opt"], config.AssumedOpt):
+            raise ContractBroken(
+                f"its option {option.name} of [{group or 'DEFAULT'}] is another one than that which is"
+                " registered already under this name: name the option, or its group, after the package"
+            ) from error
+    there["opt"] = option
+    if "override" not in there:
+        conf.clear_override(option.dest, group=group)  # which forgets what was read before
+    return True
 
 
 def _read_once(conf: cfg.ConfigOpts, option: cfg.Opt, group: Group) -> None:

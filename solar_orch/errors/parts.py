@@ -62,8 +62,13 @@ class PluginError(SolarError):
         self.cause = cause
         self.available = sorted(set(available))
         origin = f" from {package}" if package else ""
-        names = ", ".join(self.available) or "none"
-        super().__init__(f"{namespace}: {name}{origin}: {cause} (names that could be had: {names})")
+        super().__init__(f"{namespace}: {name}{origin}: {cause} ({self._hint()})")
+
+    def _hint(self) -> str:
+        others = [name for name in self.available if name != self.name]
+        if others == self.available:
+            return f"names that could be had: {', '.join(others) or 'none'}"
+        return f"other names: {', '.join(others) or 'none'}; all of it: solar-orch plugins doctor"
 
 
 class UnknownPart(SolarError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Hashable, Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
 from typing import Protocol
 
 #: What a task may be blocked by: ("target", name), ("type", name, its limit) or ("limit", name, its group).
@@ -60,7 +60,7 @@ class Limits:
         self._total = 0
         self._targets: Counter[str] = Counter()
         self._types: Counter[str] = Counter()
-        self._rules = {rule.name: rule for rule in rules}
+        self._rules: dict[Hashable, Rule] = {rule.name: rule for rule in rules}
         #: Those in progress, by position; only rules ask for them.
         self._running: dict[int, Limited] = {}
         #: The keys of rules that have refused a task since one ended.
@@ -78,20 +78,25 @@ class Limits:
 
     @property
     def has_rules(self) -> bool:
-        """Whether the end of a task may let several start."""
+        """Whether there are rules: then the end of a task may let several start, and keys take time."""
         return bool(self._rules)
 
-    def blocking(self, task: Limited) -> Key | None:
-        """The first limit of its own that keeps the task from starting, or None."""
-        for key in self._counted_keys(task):
-            if self.is_full(key):
+    def blocking(self, task: Limited, keys: Iterable[Key]) -> Key | None:
+        """The first of the limits that concern the task which keeps it from starting, or None.
+
+        :param keys: what :meth:`keys` gives for it
+        """
+        for key in keys:
+            if self._refuses(key, task) if key[0] == "limit" else self.is_full(key):
                 return key
-        # What nothing in progress could change must not wait.
-        return self._refusing(task) if self._rules and self._total else None
+        return None
 
     def keys(self, task: Limited) -> Iterator[Key]:
-        """The limits that concern this task."""
-        yield from self._counted_keys(task)
+        """The limits that concern this task; always the same, and rules are asked for their groups."""
+        if task.target is not None:
+            yield ("target", task.target)
+        if task.type_limit is not None:
+            yield ("type", task.limited_type, task.type_limit)
         for name, rule in self._rules.items():
             yield ("limit", name, rule.group(task))
 
@@ -125,21 +130,14 @@ class Limits:
             self._running.pop(task.position, None)
             self._refused.clear()
 
-    def _counted_keys(self, task: Limited) -> Iterator[Key]:
-        if task.target is not None:
-            yield ("target", task.target)
-        if task.type_limit is not None:
-            yield ("type", task.limited_type, task.type_limit)
-
-    def _refusing(self, task: Limited) -> Key | None:
-        for name, rule in self._rules.items():
-            key = ("limit", name, rule.group(task))
-            if key in self._refused:
-                return key
-            if not rule.allows(self._running.values(), task):
-                self._refused.add(key)
-                return key
-        return None
+    def _refuses(self, key: Key, task: Limited) -> bool:
+        """Whether a rule keeps the task from starting; what is refused speaks for its group."""
+        # What nothing in progress could change must not wait.
+        if self._total == 0:
+            return False
+        if key not in self._refused and not self._rules[key[1]].allows(self._running.values(), task):
+            self._refused.add(key)
+        return key in self._refused
 
     def _count(self, task: Limited, step: int) -> None:
         self._total += step

@@ -100,6 +100,11 @@ class Finish:
 Decision = Dispatch | CheckClaim | Expire | Finish
 
 
+#: Limits of one kind that get their turn when a task ends, so that an end costs no more where many wait; the
+#: others get it at the next ends.
+_MOST_FREED = 100
+
+
 class _Timer(enum.IntEnum):
     """What is to be done about an attempt at some time."""
 
@@ -130,6 +135,7 @@ class _Node:
         "delayed",
         "entry",
         "failures",
+        "keys",
         "missing",
         "position",
         "queued",
@@ -149,6 +155,8 @@ class _Node:
         self.failures = subject.failures
         self.weight = subject.weight or 0.0
         self.children: list[int] = []
+        #: The limits that concern it; None until they are asked for.
+        self.keys: tuple[Key, ...] | None = None
         #: Number of predecessors that it has to wait for.
         self.missing = 0
         #: Number of predecessors that are hopeless.
@@ -219,7 +227,8 @@ class Progress:
         #: The same, of those that a full limit keeps from starting, by that limit.
         self._parked: dict[Key, list[tuple[float, int, int]]] = {}
         #: Keys with parked tasks, by what frees them, see `_freed_by`.
-        self._parked_by: dict[tuple[object, object], set[Key]] = {}
+        #: The one that has waited longest for its turn comes first.
+        self._parked_by: dict[tuple[object, object], dict[Key, None]] = {}
         #: (due, position, attempt, what)
         self._timers: list[tuple[float, int, int, _Timer]] = []
         self._errors = 0
@@ -365,14 +374,17 @@ class Progress:
     def _uncount(self, node: _Node) -> None:
         node.counted = False
         self._limits.remove(node.subject)
-        for key in self._freed_by(node):
-            self._unpark(key)
-
-    def _freed_by(self, node: _Node) -> list[Key]:
-        freed: list[Key] = []
         for source in self._limits.sources(node.subject):
-            freed.extend(self._parked_by.get(source, ()))
-        return freed
+            self._free(source)
+
+    def _free(self, source: tuple[object, object]) -> None:
+        """Give their turn to limits for which one of their tasks has ended."""
+        freed = 0
+        for key in list(self._parked_by.get(source, ())):
+            # Those that hold nothing any more do not count.
+            freed += self._unpark(key)
+            if freed == _MOST_FREED:
+                return
 
     def _dispatches(self) -> list[Dispatch]:
         chosen: list[Dispatch] = []
@@ -382,7 +394,7 @@ class Progress:
             if entry[2] != node.entry:
                 self._pass_on(node)
                 continue
-            blocking = self._limits.blocking(node.subject)
+            blocking = self._limits.blocking(node.subject, self._keys(node))
             if blocking is not None:
                 self._park(node, entry, blocking)
                 continue
@@ -397,30 +409,43 @@ class Progress:
 
     def _park(self, node: _Node, entry: tuple[float, int, int], blocking: Key) -> None:
         heapq.heappush(self._parked.setdefault(blocking, []), entry)
-        self._parked_by.setdefault(_source(blocking), set()).add(blocking)
+        self._parked_by.setdefault(_source(blocking), {})[blocking] = None
         self._pass_on(node)
 
     def _pass_on(self, node: _Node) -> None:
         """Leave to others the place for which a limit may have let this task go."""
-        for key in self._limits.keys(node.subject):
+        for key in self._keys(node):
             if not self._limits.is_full(key):
                 self._unpark(key)
 
-    def _unpark(self, key: Key) -> None:
-        """Let the first task that this limit holds try again."""
+    def _keys(self, node: _Node) -> Iterable[Key]:
+        """The limits that concern a task."""
+        if not self._limits.has_rules:
+            return self._limits.keys(node.subject)
+        if node.keys is None:
+            node.keys = tuple(self._limits.keys(node.subject))
+        return node.keys
+
+    def _unpark(self, key: Key) -> bool:
+        """Let the first task that this limit holds try again; False if there is none."""
         queue = self._parked.get(key)
-        while queue:
+        if queue is None:
+            return False
+        found = False
+        while queue and not found:
             entry = heapq.heappop(queue)
-            if entry[2] == self._nodes[entry[1]].entry:
+            found = entry[2] == self._nodes[entry[1]].entry
+            if found:
                 heapq.heappush(self._ready, entry)
-                break
-        if not queue:
-            self._parked.pop(key, None)
-            holders = self._parked_by.get(_source(key))
-            if holders is not None:
-                holders.discard(key)
-                if not holders:
-                    del self._parked_by[_source(key)]
+        holders = self._parked_by[_source(key)]
+        del holders[key]
+        if queue:
+            holders[key] = None
+        else:
+            del self._parked[key]
+        if not holders:
+            del self._parked_by[_source(key)]
+        return found
 
     def _set_timers(self, node: _Node, now: float, loading: bool) -> None:
         subject = node.subject

@@ -179,7 +179,8 @@ class _Rehearsing:
         waited = max((self._wave_of.get(other, -1) for other in self._after[position]), default=-1)
         if waited + 1 >= number:
             return None
-        key = full.blocking(self._subjects[position])
+        subject = self._subjects[position]
+        key = full.blocking(subject, full.keys(subject))
         if key is not None:
             return _named(key)
         return "max_inprogress" if full.full else None

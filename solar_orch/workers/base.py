@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from solar_orch.config import GROUP
 from solar_orch.errors import DatabaseUnavailable, Interrupted, Killed, Rejected, SolarError, UnknownTaskType
@@ -75,10 +75,18 @@ class Worker:
         #: Ends the commands of this process when it cannot do so itself.
         self.process_guard = ProcessGuard()
         #: The callable surface: name to method, exactly the public methods of the driver.
-        self._methods = {name: Method(name, getattr(self, name)) for name in _public_methods(type(self))}
+        self._methods = {name: Method(name, self._own_method(name)) for name in _public_methods(type(self))}
         self.methods: Mapping[str, Method] = MappingProxyType(self._methods)
         for name, method in self.methods.items():
             setattr(self, name, method)
+
+    def _own_method(self, name: str) -> Callable[..., Any]:
+        if name in vars(self) or name in _OF_CLIENTS:
+            raise TypeError(
+                f"{_kind(self)} cannot have a method {name!r}: every worker or client has something else"
+                " under this name"
+            )
+        return cast(Callable[..., Any], getattr(self, name))
 
     def background(self, function: Background) -> Background:
         """Register what runs beside the calls.

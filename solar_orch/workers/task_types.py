@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from gevent import getcurrent
 
 from solar_orch.contracts.signatures import ContractBroken
 from solar_orch.errors import SolarError
@@ -26,18 +28,23 @@ if TYPE_CHECKING:
 
 __all__ = ["conf", "current_worker", "output", "run_command"]
 
-_WORKER: ContextVar[Worker] = ContextVar("solar_orch_worker")
+#: The greenlets in which task types run, and the worker of each.
+_WORKERS: WeakKeyDictionary[Any, Worker] = WeakKeyDictionary()
 
 
 def current_worker() -> Worker:
-    """The worker in which the calling task type runs.
+    """The worker in which the calling task type runs; also in the greenlets that it has spawned.
 
     :raises SolarError: if none does
     """
-    try:
-        return _WORKER.get()
-    except LookupError:
-        raise SolarError("no task type is running here, and so there is no worker of it") from None
+    greenlet = getcurrent()
+    while greenlet is not None:
+        worker = _WORKERS.get(greenlet)
+        if worker is not None:
+            return worker
+        spawned_by = getattr(greenlet, "spawning_greenlet", None)
+        greenlet = spawned_by() if spawned_by is not None else None
+    raise SolarError("neither this greenlet nor one that has spawned it runs a task type")
 
 
 def conf() -> cfg.ConfigOpts:
@@ -96,11 +103,12 @@ def add(worker: Worker, name: str, function: Callable[..., Any]) -> None:
 
     @functools.wraps(function, updated=())
     def run(ctxt: Ctxt, /, *args: Any, **kwargs: Any) -> Any:
-        token = _WORKER.set(worker)
+        greenlet = getcurrent()
+        _WORKERS[greenlet] = worker
         try:
             return call(ctxt, *args, **kwargs)
         finally:
-            _WORKER.reset(token)
+            del _WORKERS[greenlet]
 
     try:
         worker.add_method(name, run)

@@ -191,11 +191,11 @@ def test_one_package_that_registers_a_name_twice(packages):
 def test_a_broken_part_that_is_not_selected_disturbs_nothing(packages):
     packages.add(
         "mixed",
-        {plugins.RUNNERS: {"broken": "broken:run", "good": "good:run"}},
-        modules={"broken": "1 / 0", "good": RUN},
+        {plugins.RUNNERS: {"broken": "ruined:run", "good": "good:run"}},
+        modules={"ruined": "1 / 0", "good": RUN},
     )
     assert plugins.load_one(plugins.RUNNERS, "good").name == "good"
-    assert "broken" not in sys.modules
+    assert "ruined" not in sys.modules
     with pytest.raises(PluginError, match="ZeroDivisionError"):
         plugins.load_all(plugins.RUNNERS)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from solar_orch import config, opts, plugins
+from solar_orch import config, extensions, opts, plugins
 from solar_orch.errors import ConfigError, PluginError
 
 RUN = """\
@@ -75,10 +75,39 @@ def test_a_class_brings_those_of_its_bases_as_well(packages, clean_environment):
     assert [group for group, _ in plugins.options_of(plugin)] == ["base"]
 
 
-def test_what_a_module_has_imported_does_not_speak_for_it(packages, clean_environment):
+def test_they_may_stand_in_a_module_of_their_own(packages, clean_environment):
     source = "from helper import list_opts\n\ndef run(executors, conf): ...\n"
-    add(packages, source, helper="def list_opts():\n    raise RuntimeError('not mine')\n")
+    add(packages, source, helper=RUN)
+    assert [group for group, _ in plugins.options_of(load(config.load()))] == ["made"]
+
+
+def test_the_function_for_all_parts_does_not_speak_for_one(packages, clean_environment):
+    add(packages, "from solar_orch.opts import list_opts\n\ndef run(executors, conf): ...\n")
     assert plugins.options_of(load(config.load())) == []
+
+
+def test_a_worker_may_describe_the_options_that_it_has_in_any_case(packages, clean_environment):
+    source = """\
+from oslo_config import cfg
+from solar_orch.workers.base import Worker
+
+class part(Worker):
+    name = "pinger"
+
+def list_opts():
+    return [("orchestration", [
+        cfg.StrOpt("pinger_driver", default="made", help="Which."),
+        cfg.StrOpt("pinger_address", default="ipc:///run/pinger", help="Where."),
+    ])]
+"""
+    add(packages, source, "made:part", plugins.drivers("pinger"))
+    conf = config.load(overrides={"executor": "inline"})
+    assert extensions.address_of(conf, "pinger").endswith("/pinger.sock")
+    assert extensions.option_of(conf, "pinger_driver", default="solar") == "solar"
+    conf.set_override("pinger_driver", "made", group="orchestration")
+    assert extensions.make_worker(conf, {}, "pinger").name == "pinger"
+    assert conf.orchestration.pinger_address == "ipc:///run/pinger"
+    assert conf.orchestration.pinger_driver == "made"
 
 
 def test_an_option_that_another_has_registered_differently_is_refused(packages, clean_environment):

@@ -327,6 +327,44 @@ def test_a_refusal_speaks_for_its_group_until_a_task_ends():
     assert len(asked) == 4
 
 
+def test_of_many_groups_each_gets_its_turn():
+    asked = []
+
+    class Few(Share):
+        def allows(self, running, candidate):
+            asked.append(candidate.position)
+            return len(running) < 3
+
+        def group(self, candidate):
+            return candidate.position
+
+    count = 500
+    progress = machine([Subject(p) for p in range(count)], rules=[Few("few", 3, grouped=False)])
+    running = dispatched(progress.decide(0.0))
+    assert len(running) == 3
+    most_asked = 0
+    for _ in range(count):
+        position = running.pop(0)
+        run(progress, position)
+        asked.clear()
+        progress.changed(position, 1, State.SUCCESS, 0.0)
+        running += dispatched(progress.decide(0.0))
+        most_asked = max(most_asked, len(asked))
+    assert progress.finished
+    assert most_asked <= 101
+
+
+def test_what_holds_nothing_any_more_keeps_nobody_waiting():
+    progress = machine([Subject(p) for p in range(300)], rules=[Share("alone", 1, grouped=False), Never()])
+    assert dispatched(progress.decide(0.0)) == [0]
+    run(progress, 0)
+    assert progress.decide(0.0) == []
+    for position in range(1, 299):
+        progress.changed(position, 0, State.SKIPPED, 0.0)
+    progress.changed(0, 1, State.SUCCESS, 0.0)
+    assert dispatched(progress.decide(0.0)) == [299]
+
+
 def test_type_limits_of_one_type_may_differ():
     subjects = [
         Subject(0, limited_type="t", weight=9),

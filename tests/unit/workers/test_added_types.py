@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+import gevent
 import pytest
 
 from solar_orch import config
@@ -99,8 +100,17 @@ def test_a_command_has_the_environment_of_its_task(worker):
     assert outcomes == [("/tmp", "task red\n/tmp\n")]
 
 
+def test_greenlets_that_a_type_spawns_have_the_same(worker):
+    def fan_out(ctxt):
+        inner = gevent.spawn(lambda: gevent.spawn(task_types.current_worker).get())
+        return inner.get() is worker
+
+    task_types.add(worker, "fan_out", fan_out)
+    assert call(worker, "fan_out") == (True, None)
+
+
 def test_outside_of_a_task_there_is_nothing():
-    with pytest.raises(SolarError, match="no task type is running here"):
+    with pytest.raises(SolarError, match="neither this greenlet nor one that has spawned it"):
         task_types.conf()
 
 
@@ -156,3 +166,10 @@ def test_a_clash_names_package_driver_and_name(packages, clean_environment):
         tasks_worker(config.load(), {})
     assert "cmd from types 1.0" in str(caught.value)
     assert "the worker tasks has a 'cmd' already (solar_orch.workers.tasks.Tasks)" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["store", "limits", "backgrounds", "close"])
+def test_a_driver_cannot_have_a_method_whose_name_means_something_else(clean_environment, name):
+    driver = type("Odd", (Worker,), {"name": "tasks", name: lambda self, ctxt: None})
+    with pytest.raises(TypeError, match=f"cannot have a method '{name}'"):
+        driver(config.load(), {})
