@@ -183,8 +183,16 @@ def _make_client(plugin: Plugin, conf: cfg.ConfigOpts) -> Client:
     client: Client = plugins.call(plugin, plugin.obj, conf)
     # A client answers to every name, so that only what its class really has counts.
     missing = object()
-    if inspect.getattr_static(client, "close", missing) is missing:
-        raise plugin.error(f"its factory must return a Client, with close(timeout), but returned {client!r}")
+    lacking = [
+        name
+        for name in ("close", "__getattr__")
+        if inspect.getattr_static(client if name == "close" else type(client), name, missing) is missing
+    ]
+    if lacking:
+        raise plugin.error(
+            f"its factory must return a Client, with close(timeout), but returned {client!r}, whose class has"
+            f" no {' and no '.join(lacking)}"
+        )
     return client
 
 
@@ -206,6 +214,7 @@ def _make_executor(plugin: Plugin, host: Host) -> Executor:
     construct: Callable[[Host], Any] = plugin.obj
     executor = plugins.call(plugin, construct, host)
     lacking = [part for part in ("run", "stop", "kill") if not callable(getattr(executor, part, None))]
+    lacking += [part for part in ("worker", "address") if not hasattr(executor, part)]
     if lacking:
         raise plugin.error(
             f"must return an Executor, but returned {executor!r}, without {', '.join(lacking)}"

@@ -43,4 +43,4 @@ class Verbs:
         """Tell the scheduler, if one is up, to look at the plan at once; blocks for two seconds at most."""
         from solar_orch.api.presence import hint
 
-        hint(self.conf, "scheduler", lambda client: client.next({"plan_uid": plan_uid}, plan_uid))
+        hint(self.conf, self.store, "scheduler", lambda client: client.next({"plan_uid": plan_uid}, plan_uid))

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from solar_orch.api.presence import is_served
+from solar_orch.api.presence import can_be_reached
 from solar_orch.api.wait import is_over
 from solar_orch.collector import collect_from_now_on
 from solar_orch.extensions import address_of
@@ -169,7 +169,8 @@ class Asker:
             if row.instance == instance:
                 near = is_of_this_machine(instance) and row.address.startswith("ipc:")
                 known = row.address == address_of(self._conf, "tasks")
-                return row.address if (near or known) and is_served(self._conf, row.address) else None
+                reached = (near or known) and can_be_reached(self._conf, row.address, [row])
+                return row.address if reached else None
         return None
 
     def _client(self, address: str) -> Client:

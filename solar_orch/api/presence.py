@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from solar_orch import faults
 from solar_orch.config import GROUP
-from solar_orch.errors import AddressError
-from solar_orch.executors.address import is_locked
+from solar_orch.errors import AddressError, DatabaseUnavailable, NoPeer, describe
+from solar_orch.executors.address import is_locked, parse
 from solar_orch.extensions import address_of
-from solar_orch.store.instance import is_known_dead
+from solar_orch.store.instance import is_known_dead, is_of_this_machine
 
 if TYPE_CHECKING:
     from oslo_config import cfg
@@ -42,11 +42,39 @@ def missing_workers(conf: cfg.ConfigOpts, store: Store) -> list[str]:
 
 
 def _is_up(conf: cfg.ConfigOpts, name: str, rows: list[WorkerRow]) -> bool:
-    if any(row.age < conf[GROUP].lease and not is_known_dead(row.instance) for row in rows):
+    if any(_beats(conf, row) for row in rows):
         return True
     host = socket.gethostname()
     addresses = [address_of(conf, name), *(row.address for row in rows if row.host == host)]
     return any(is_served(conf, address) for address in addresses)
+
+
+def _beats(conf: cfg.ConfigOpts, row: WorkerRow) -> bool:
+    return row.age < conf[GROUP].lease and not is_known_dead(row.instance)
+
+
+def can_be_reached(conf: cfg.ConfigOpts, address: str, rows: Sequence[WorkerRow]) -> bool:
+    """Whether a worker takes calls at an address that this host can send to, as far as can be seen.
+
+    Executors of other packages need not lock their addresses: of those the beat tells.
+
+    :param rows: of that worker in the database
+    """
+    return is_served(conf, address) or any(
+        row.address == address
+        and _beats(conf, row)
+        # The path of a socket means something else on another host.
+        and (is_of_this_machine(row.instance) or not _is_of_one_host(address))
+        for row in rows
+    )
+
+
+def _is_of_one_host(address: str) -> bool:
+    try:
+        parse(address)
+    except AddressError:
+        return False
+    return True
 
 
 def is_served(conf: cfg.ConfigOpts, address: str) -> bool:
@@ -58,7 +86,7 @@ def is_served(conf: cfg.ConfigOpts, address: str) -> bool:
         return False
 
 
-def hint(conf: cfg.ConfigOpts, worker: str, send: Callable[[Client], object]) -> None:
+def hint(conf: cfg.ConfigOpts, store: Store, worker: str, send: Callable[[Client], object]) -> None:
     """Tell the worker at its configured address of what stands in the database; else it would see so later.
 
     Blocks for two seconds at most.  A failure changes nothing and is only
@@ -66,11 +94,11 @@ def hint(conf: cfg.ConfigOpts, worker: str, send: Callable[[Client], object]) ->
 
     :param send: makes the calls, with the worker's client
     """
-    if not is_served(conf, address_of(conf, worker)):
-        return
     from solar_orch.extensions import make_client
 
     try:
+        if not can_be_reached(conf, address_of(conf, worker), store.workers.all(worker)):
+            return
         client = make_client(conf, worker)
         client.send_timeout = _HINT_TIMEOUT
         try:
@@ -79,5 +107,7 @@ def hint(conf: cfg.ConfigOpts, worker: str, send: Callable[[Client], object]) ->
             faults.hit("send.hint.after")
         finally:
             client.close(_HINT_TIMEOUT)
-    except Exception as error:
+    except (NoPeer, DatabaseUnavailable) as error:
         LOG.debug("the %s worker was not told: %s", worker, error)
+    except Exception as error:
+        LOG.warning("the %s worker was not told, and sees it later: %s", worker, describe(error))

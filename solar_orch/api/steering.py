@@ -62,7 +62,7 @@ class Steering(Verbs):
             # Imports gevent, which those that only look can do without.
             from solar_orch.api.presence import hint
 
-            hint(self.conf, "tasks", lambda client: _tell(client, cancelled))
+            hint(self.conf, self.store, "tasks", lambda client: _tell(client, cancelled))
         self._hint(cancelled.uid)
         return cancelled
 

@@ -33,6 +33,15 @@ class ExecutorPart(Protocol):
 
     Both are called while a host is built, and ``Client`` also by programs
     that only send, such as ``solar-orch``; neither opens anything.
+
+    It may have ``capabilities``, a set of names of
+    :data:`solar_orch.executors.base.CAPABILITIES`: what it promises beyond the contract.
+
+    And ``private_address(conf, path)``, for ``solar-orch run``, which serves
+    addresses that nobody else uses: it returns one.  `path` is that of a file
+    which is not there yet, in a directory that is removed afterwards, and
+    differs each time.  Without it the address is ``ipc://PATH``, so that an
+    executor that takes no such addresses needs it.
     """
 
     def Executor(self, worker: Worker, address: str) -> Executor:  # noqa: N802 - a class, as a rule
@@ -40,13 +49,6 @@ class ExecutorPart(Protocol):
 
     def Client(self, address: str) -> Client:  # noqa: N802
         """Make what sends calls to an address; see :class:`solar_orch.executors.base.Client`."""
-
-    # It may have `capabilities`, a set of names of solar_orch.executors.base.CAPABILITIES: what it promises
-    # beyond the contract.
-    #
-    # And `private_address(conf, path)`, for `solar-orch run`: an address that nobody else uses.  `path` is
-    # that of a file that is not there yet, in a directory which is removed afterwards, and differs each time.
-    # Without it the address is ipc://PATH.
 
 
 class Driver(Protocol):

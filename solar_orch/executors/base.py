@@ -57,7 +57,9 @@ class Executor(Protocol):
     opens no socket, file, thread or greenlet; :meth:`run` does.
     """
 
+    #: The worker that it was made for.
     worker: Worker
+    #: The address that it was made for, as it was given; by this others find it in the database.
     address: str
 
     def run(self) -> None:

@@ -89,5 +89,9 @@ class Outbox:
                           ctxt.get("task_id", "-"), method, ctxt.get("attempt", "-"), error)  # fmt: skip
                 if isinstance(error, NotCarried) and self._not_carried is not None:
                     self._not_carried(ctxt, error)
+            except Exception:
+                # Of a client of another package, which must not end this worker: what is lost is sent again.
+                LOG.exception("%s: %s of attempt %s could not be sent",
+                              ctxt.get("task_id", "-"), method, ctxt.get("attempt", "-"))  # fmt: skip
             if faults.are_armed():
                 faults.hit(f"send.{self._name}.after")
