@@ -15,6 +15,7 @@ from oslo_config import cfg
 
 from solar_orch import plugins
 from solar_orch.config import GROUP
+from solar_orch.contracts.table import read_by_hosts
 from solar_orch.errors import PluginError
 from solar_orch.executors.base import Client, Executor
 from solar_orch.plugins import Plugin
@@ -112,6 +113,7 @@ class Host:
             raise failure
 
     def _resolve_and_make(self) -> None:
+        _warn_of_what_nobody_reads()
         extensions = _by_name(plugins.EXTENSIONS, self.conf)
         clients = _by_name(plugins.CLIENTS, self.conf)
         constructors = _by_name(plugins.CONSTRUCTORS, self.conf)
@@ -135,6 +137,18 @@ class Host:
                 client.close(max(0.0, deadline - time.monotonic()))
             except Exception:
                 LOG.exception("the client of %s could not be closed", name)
+
+
+def _warn_of_what_nobody_reads() -> None:
+    """A namespace that is written wrong is no part that is broken: nobody ever asks for it."""
+    read = read_by_hosts(plugins.names(plugins.EXTENSIONS))
+    for namespace in plugins.namespaces():
+        if namespace not in read:
+            LOG.warning(
+                "%s: no host reads this namespace, where %s is registered; see: solar-orch plugins doctor",
+                namespace,
+                ", ".join(plugins.names(namespace)),
+            )
 
 
 def unmatched(selected: Sequence[str]) -> list[PluginError]:

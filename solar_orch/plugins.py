@@ -95,6 +95,9 @@ class Plugin(Entry):
 
 
 class _Registered(Protocol):
+    @property
+    def groups(self) -> set[str]: ...
+
     def select(self, *, group: str) -> Sequence[importlib.metadata.EntryPoint]: ...
 
 
@@ -132,8 +135,9 @@ def _entry_points(namespace: str) -> Sequence[importlib.metadata.EntryPoint]:
 
 def namespaces() -> list[str]:
     """The namespaces below ``solar.orchestration`` under which any installed package registers a part."""
-    found = {group for dist in importlib.metadata.distributions() for group in dist.entry_points.groups}
-    return sorted(group for group in found if group.startswith(PREFIX))
+    current = _SESSION.get()
+    registered = importlib.metadata.entry_points() if current is None else current.registered
+    return sorted(group for group in registered.groups if group.startswith(PREFIX))
 
 
 def entries(namespace: str, name: str | None = None) -> list[Entry]:

@@ -148,7 +148,8 @@ class TaskType(Protocol):
         that pass.  :mod:`solar_orch.workers.task_types` gives it its output,
         the configuration, and commands that are killed with it.
 
-        :param ctxt: what the task is, see :class:`solar_orch.workers.calls.Ctxt`
+        :param ctxt: what the task is, see :class:`solar_orch.workers.calls.Ctxt`; the parameter is called
+            ``ctxt``, ``ctx``, ``context`` or something that begins with ``_``
         :param args: those of the task; what does not fit ends it with an error that shows the signature
         :return: what can be sent as JSON, for tasks that wait for this one
         :raises TaskError: the task has failed with this message; an attempt that is left is made

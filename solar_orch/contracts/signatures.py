@@ -48,6 +48,30 @@ def require_first_argument(function: Any, expected: str) -> None:
         ) from error
 
 
+#: Names of a first parameter that takes a context; one that begins with _ is not used.
+_CONTEXTS = ("ctxt", "ctx", "context")
+
+
+def require_context_first(function: Any, expected: str) -> None:
+    """Require that `function` is callable and takes a context before all else that it needs.
+
+    :param expected: how it will be called, for the message
+    :raises ContractBroken: if not
+    """
+    require_first_argument(function, expected)
+    signature = _signature(function, expected)
+    if signature is None:
+        return
+    first = next(iter(signature.parameters.values()))
+    named = first.kind is not inspect.Parameter.VAR_POSITIONAL
+    if named and first.name not in _CONTEXTS and not first.name.startswith("_"):
+        # What a plan gives would be taken for the context, and the plan be blamed.
+        raise ContractBroken(
+            f"must be callable as {expected}, but the first parameter of"
+            f" {name_of(function)}{_plain(signature)} is {first.name!r}: the context comes first, as ctxt"
+        )
+
+
 def _signature(function: Any, expected: str) -> inspect.Signature | None:
     """Its signature; None if it does not tell, as some builtins."""
     if not callable(function):

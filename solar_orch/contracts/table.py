@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from solar_orch.contracts.signatures import ContractBroken, require_callable, require_first_argument, what
+from solar_orch.contracts.signatures import ContractBroken, require_callable, require_context_first, what
 
 PREFIX = "solar.orchestration."
 EXECUTORS = PREFIX + "executors"
@@ -122,7 +122,7 @@ def _check_driver(contract: Contract, obj: Any) -> None:
 
 
 def _check_task_type(contract: Contract, obj: Any) -> None:
-    require_first_argument(obj, "task_type(ctxt, *args, **kwargs)")
+    require_context_first(obj, "task_type(ctxt, *args, **kwargs)")
 
 
 def _check_limit(contract: Contract, obj: Any) -> None:

@@ -114,7 +114,7 @@ class AttemptLedger:
             output = self._worker.take_output(ctxt)
             if isinstance(error, Interrupted):
                 return self._hand_back(attempt, claim, str(error), output)
-            return self._settle(attempt, claim, _verdict(claim, error), output, _kept(result))
+            return self._settle(attempt, claim, _verdict(claim, error), output, _kept(attempt, result))
         finally:
             self._held.pop(attempt, None)
 
@@ -309,12 +309,18 @@ def _verdict(claim: Claim, error: BaseException | None) -> Verdict:
     return after_failure(claim.failures, claim.retry, describe(error), retriable=retriable)
 
 
-def _kept(result: Any) -> Any:
+def _kept(attempt: Attempt, result: Any) -> Any:
     """The result, if it is a JSON value of a bounded size; else None."""
     if result is None:
         return None
     try:
-        return result if len(json.dumps(result, allow_nan=False)) <= RESULT_LIMIT else None
+        size = len(json.dumps(result, allow_nan=False))
     except Exception as error:  # it may be of any class, with methods of its own
-        LOG.debug("a result is no JSON value: %r", error)
+        LOG.warning("%s: the result of attempt %s is not kept, as it is no JSON value: %s",
+                    attempt.task_id, attempt.number, describe(error))  # fmt: skip
         return None
+    if size > RESULT_LIMIT:
+        LOG.warning("%s: the result of attempt %s is not kept: it has %d bytes as JSON, and %d is the limit",
+                    attempt.task_id, attempt.number, size, RESULT_LIMIT)  # fmt: skip
+        return None
+    return result

@@ -229,3 +229,23 @@ def test_run_has_the_executor_say_where_nobody_else_sends(site: Site):
     assert done.returncode == 0, done.stderr
     paths = (site.state / "asked").read_text().splitlines()
     assert len(set(paths)) == 3
+
+
+def test_a_namespace_that_nobody_reads_is_told_of_at_the_start(site: Site):
+    packages.install(site, "typo", {"solar.orchestration.task_type": {"typo": "typo:run"}}, {"typo": "1 / 0"})
+    worker = site.worker()
+    assert "solar.orchestration.task_type: no host reads this namespace" in worker.log
+
+
+def test_a_result_that_cannot_be_kept_is_told_of(site: Site):
+    packages.install(
+        site,
+        "odd",
+        {TASK_TYPES: {"odd": "odd:odd", "long": "odd:long"}},
+        {"odd": "def odd(ctxt): return {1, 2}\ndef long(ctxt): return 'x' * 70_000"},
+    )
+    worker = site.worker()
+    ended = site.run(plan(task("a", "odd"), task("b", "long")))
+    assert set(ended.states.values()) == {"SUCCESS"}
+    assert "the result of attempt 1 is not kept, as it is no JSON value: TypeError" in worker.log
+    assert "it has 70002 bytes as JSON, and 65536 is the limit" in worker.log

@@ -83,6 +83,7 @@ def load(packages, namespace, source):
         "def part(ctxt): ...",
         "def part(ctxt, /, a, *, b=1): ...",
         "def part(*args): ...",
+        "def part(_, path): ...",
         "from functools import partial\npart = partial(lambda a, ctxt, b: b, 1)",
         "class Type:\n    def __call__(self, ctxt, a): ...\npart = Type()",
     ],
@@ -100,6 +101,7 @@ def test_task_types_that_can_be_called(packages, source):
         ("async def part(ctxt):\n    yield", "runs nothing"),
         ("class Type:\n    def __call__(self, ctxt):\n        yield 1\npart = Type()", "runs nothing"),
         ("part = 3", "an object of type int"),
+        ("def part(path, text): ...", "the first parameter of part\\(path, text\\) is 'path'"),
     ],
 )
 def test_task_types_that_cannot(packages, source, cause):
