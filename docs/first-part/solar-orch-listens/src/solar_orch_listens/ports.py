@@ -74,10 +74,12 @@ def wait_for_port(
         if problem != told:
             out.write(f"{host}:{port}: {problem}\n".encode())
             told = problem
-        if time.monotonic() + pause >= deadline:
+        left = deadline - time.monotonic()
+        if left <= 0:
             # The error of the task.  If the plan gives it a retry, a further attempt is made.
             raise TaskError(f"{host}:{port} has not answered within {within:g} s: {problem}")
-        gevent.sleep(pause)
+        # The last look is taken when the time is over, and not a pause before.
+        gevent.sleep(min(pause, left))
 
 
 def check_arguments(host: object, port: object, within: object) -> None:
