@@ -82,6 +82,7 @@ def test_changes_are_staged_and_made_into_a_plan(mini: Mini):
     ("args", "code", "said"),
     [
         (["changes", "process"], 1, "Error: nothing is staged"),
+        (["changes", "run"], 1, "Error: there is no plan yet"),
         (["resource", "show", "dbx"], 1, "Error: resource dbx: is not there; there are: db, web"),
         (["resource", "show", "../db"], 1, "Error: resource ../db: a name holds letters"),
         (["resource", "set", "db", "ports=1"], 1, "Error: resource db: has no input ports"),

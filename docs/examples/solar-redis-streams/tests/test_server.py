@@ -129,6 +129,7 @@ def test_each_worker_is_a_consumer_until_it_stops(server, bench):
         return bool(first.seen and second.seen)
 
     bench.until(each_has_a_call, "both take calls")
+    bench.until(lambda: server.client.xlen("calls") == 0, "nothing is pending")
     assert len(consumers(server)) == 2
     runs[0].executor.stop(5)
     assert len(consumers(server)) == 1
