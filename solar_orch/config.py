@@ -268,6 +268,14 @@ def load(
     return conf
 
 
+def defaults() -> cfg.ConfigOpts:
+    """A configuration in which all options have their defaults: no file and no variable is read for them."""
+    conf = cfg.ConfigOpts()
+    register(conf)
+    conf(args=[], default_config_files=[], default_config_dirs=[], use_env=False)
+    return conf
+
+
 def _override(conf: cfg.ConfigOpts, name: str, value: object) -> None:
     try:
         conf.set_override(name, value, group=GROUP)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -397,3 +399,12 @@ def open_site() -> Iterator[Site]:
             site.end()
         finally:
             shutil.rmtree(root)
+
+
+def with_free_port(plan: Path) -> None:
+    """Have an example serve a port that nobody else on this machine has."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    text, count = re.subn(r"(?m)^  port: \d+$", f"  port: {port}", plan.read_text())
+    assert count == 1
+    plan.write_text(text)

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import importlib.util
 import keyword
+import logging
 import re
 import sys
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from solar_orch import plugins
-from solar_orch.errors import NameRefused
+from solar_orch.errors import NameRefused, SolarError
 from solar_orch.scaffold.kinds import Kind
+
+if TYPE_CHECKING:
+    from oslo_config import cfg
+
+    from solar_orch.workers.base import Worker
+
+LOG = logging.getLogger(__name__)
 
 #: A name of a distribution, as of PEP 508.
 _DISTRIBUTION = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
@@ -67,12 +76,13 @@ def _must_be_identifier(name: str, what: str, derived: str) -> None:
         )
 
 
-def refuse_clashes(names: Names, kind: Kind, worker: str) -> None:
+def refuse_clashes(names: Names, kind: Kind, worker: str, conf: cfg.ConfigOpts | None) -> None:
     """See that nothing which is there already has one of these names.
 
-    For a task type the tasks driver is imported.
+    For a task type the configured tasks driver is imported.
 
     :param worker: that the part is for
+    :param conf: names the tasks driver; the one that ships counts when None, or when that cannot be had
     :raises NameRefused: if something has
     """
     _refuse_known_module(names)
@@ -85,7 +95,7 @@ def refuse_clashes(names: Names, kind: Kind, worker: str) -> None:
                     " choose another name, or uninstall that",
                 )
     if kind.is_task_type:
-        _refuse_what_no_task_type_can_be_called(names)
+        _refuse_what_no_task_type_can_be_called(names, conf)
 
 
 def _refuse_known_module(names: Names) -> None:
@@ -101,13 +111,24 @@ def _refuse_known_module(names: Names) -> None:
     raise NameRefused(names.distribution, f"{problem}; try another one, such as acme-{names.distribution}")
 
 
-def _refuse_what_no_task_type_can_be_called(names: Names) -> None:
-    from solar_orch import config
-    from solar_orch.workers.tasks import Tasks
-
+def _refuse_what_no_task_type_can_be_called(names: Names, conf: cfg.ConfigOpts | None) -> None:
     try:
-        Tasks(config.load(), {}).add_method(names.part, print)
+        _tasks_worker(conf).add_method(names.part, print)
     except ValueError as error:
         raise NameRefused(
             names.distribution, f"no task type can be called {names.part}: {error}; choose another name"
         ) from error
+
+
+def _tasks_worker(conf: cfg.ConfigOpts | None) -> Worker:
+    """What the type will be added to, as far as that can be told where it is begun."""
+    from solar_orch import config
+    from solar_orch.extensions import make_worker
+    from solar_orch.workers.tasks import Tasks
+
+    if conf is not None:
+        try:
+            return make_worker(conf, {}, "tasks")
+        except SolarError as error:
+            LOG.debug("the configured tasks driver cannot be asked: %s", error)
+    return Tasks(config.defaults(), {})

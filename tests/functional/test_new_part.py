@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from distributions import environment, install, run_own_tests
-from harness import Ended, Site
+from harness import Ended, Site, with_free_port
 from test_examples import overlap
 
 from solar_orch.cli.verbs import new_part
@@ -122,6 +122,8 @@ def test_a_new_part_passes_its_tests_and_is_used_in_a_plan(site: Site, tmp_path:
     examined = site.orch("plugins", "doctor")
     assert examined.returncode == 0, examined.stdout + examined.stderr
     (site.root / "examples").symlink_to(source / "examples")
+    if case.was_used is waited_for_the_port:
+        with_free_port(source / "examples" / "plan.yaml")
     # The host tells which parts it was made of.
     assert f"{namespace}: {part} ({case.name} 0.1.0)" in run_example(site, part, case)
 

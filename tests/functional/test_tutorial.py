@@ -6,7 +6,6 @@ import ast
 import filecmp
 import re
 import shutil
-import socket
 import subprocess
 import textwrap
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ from pathlib import Path
 
 import environments
 import pytest
-from harness import PATIENCE, Site
+from harness import PATIENCE, Site, with_free_port
 
 from solar_orch.scaffold import names, rendering
 from solar_orch.scaffold.kinds import KINDS
@@ -105,15 +104,6 @@ def unmeasured(line: str) -> str:
     line = re.sub(r"127\.0\.0\.1(:|\W+port\W+)\d+", r"127.0.0.1\1PORT", line)
     line = re.sub(r"(try |\"tries\": )\d+", r"\1N", line)
     return " ".join(line.split())
-
-
-def with_free_port(plan: Path) -> None:
-    """Have an example serve a port that nobody else on this machine has."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    text, count = re.subn(r"(?m)^  port: \d+$", f"  port: {port}", plan.read_text())
-    assert count == 1
-    plan.write_text(text)
 
 
 @pytest.mark.timeout(300)

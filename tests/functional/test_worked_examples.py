@@ -527,13 +527,3 @@ def test_mini_has_what_failed_tried_again_by_the_commands_below_it(mini: Mini):
     mini("orch", "run", "last")
     assert mini.made == ["db 5432", "pool", "web 5432 it's new"]
     assert [state for state, _ in states(mini("changes", "history"))] == ["success"] * 3
-
-
-def test_mini_says_what_is_wrong_in_one_line(mini: Mini):
-    for args, said in (
-        (("changes", "process"), "nothing is staged"),
-        (("changes", "run"), "there is no plan yet"),
-        (("resource", "show", "web2"), "resource web2: is not there; there are: db1, pool, web1"),
-    ):
-        [line] = mini(*args, code=1)
-        assert line.startswith(f"Error: {said}")

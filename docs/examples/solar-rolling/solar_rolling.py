@@ -47,6 +47,8 @@ class Rolling:
 
     def group(self, plan: LimitedPlan, candidate: Limited) -> Hashable:
         """Those with one target are treated alike."""
+        # So are all targets that are not worked on, but which these are changes while candidates wait, and a
+        # refusal of one of theirs would speak for the further tasks of a target that is worked on.
         return candidate.target
 
     def _targets(self, plan: LimitedPlan) -> int:

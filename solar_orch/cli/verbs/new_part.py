@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from oslo_config import cfg
+
+    from solar_orch.cli.arguments import App
 
 #: The names of ``solar_orch.scaffold.kinds``, which ``--help`` shall not import.
 KINDS = ("task-type", "driver", "hook", "executor", "runner", "limit", "worker")
@@ -29,7 +35,8 @@ HOOKED = ("tasks", "scheduler", "system_log")
     type=click.Choice(HOOKED),
     help="The worker that a hook is for; tasks if not given.",
 )
-def new(name: str, kind_name: str, directory: Path | None, worker: str | None) -> None:
+@click.pass_obj
+def new(app: App, name: str, kind_name: str, directory: Path | None, worker: str | None) -> None:
     """Write a distribution that can be installed, with a part and its tests.
 
     The part works as it is written, and its tests pass: change it step by
@@ -47,7 +54,7 @@ def new(name: str, kind_name: str, directory: Path | None, worker: str | None) -
     from solar_orch.scaffold.making import make
 
     made = directory or Path(name)
-    names = make(KINDS[kind_name], name, made, worker or DEFAULT_WORKER)
+    names = make(KINDS[kind_name], name, made, worker or DEFAULT_WORKER, _configuration(app))
     click.echo(f"{made}: a distribution {names.distribution}, with {kind_name} {names.part}; next:")
     for line in (
         f"cd {shlex.quote(str(made))}",
@@ -57,3 +64,13 @@ def new(name: str, kind_name: str, directory: Path | None, worker: str | None) -
         *KINDS[kind_name].example,
     ):
         click.echo(f"  {line}")
+
+
+def _configuration(app: App) -> cfg.ConfigOpts | None:
+    """What is configured, if that can be read: a part can be begun where nothing is configured yet."""
+    from solar_orch.errors import ConfigError
+
+    try:
+        return app.conf
+    except ConfigError:
+        return None

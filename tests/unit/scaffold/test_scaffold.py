@@ -124,6 +124,36 @@ def test_names_that_no_task_type_can_have_are_refused(here: Path, name: str):
     assert new(name, "--kind", "limit").exit_code == 0
 
 
+def test_a_configuration_that_cannot_be_read_is_not_needed(here: Path, clean_environment: Path):
+    (clean_environment / ".solar").mkdir()
+    (clean_environment / ".solar" / "solar.conf").write_text("[orchestration]\nlease = never\nno option\n")
+    assert "no task type can be called cmd: " in refused(here, "solar-orch-cmd", "--kind", "task-type")
+    assert new("acme", "--kind", "task-type").exit_code == 0
+
+
+def test_the_configured_tasks_driver_is_asked_for_names_of_task_types(here: Path, packages: Packages):
+    source = """
+        from solar_orch.workers.tasks import Tasks
+
+        class Theirs(Tasks):
+            def acme(self, ctxt):
+                pass
+    """
+    packages.add(
+        "theirs",
+        {plugins.drivers("tasks"): {"theirs": "their_driver:Theirs"}},
+        modules={"their_driver": source},
+    )
+    (here / "solar.conf").write_text("[orchestration]\ntasks_driver = theirs\n")
+    args = ["--config-file", "solar.conf", "plugins", "new", "acme", "--kind", "task-type"]
+    result = CliRunner().invoke(orch, args, catch_exceptions=False)
+    assert result.exit_code == 2
+    assert "no task type can be called acme: " in result.stderr
+    # One that is not installed here, if it will be where the part is used.
+    (here / "solar.conf").write_text("[orchestration]\ntasks_driver = elsewhere\n")
+    assert CliRunner().invoke(orch, args, catch_exceptions=False).exit_code == 0
+
+
 def test_names_of_parts_of_other_packages_are_refused(here: Path, packages: Packages):
     packages.add("theirs", {plugins.LIMITS: {"acme": "nothing_of_it:is_imported"}}, version="2.0")
     assert "theirs 2.0 has registered acme in solar.orchestration.limits already" in refused(

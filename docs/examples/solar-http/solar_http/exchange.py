@@ -10,7 +10,7 @@ import ssl
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 import gevent
@@ -133,9 +133,14 @@ class Answer:
         :raises ValueError: if it is none
         """
         try:
-            return json_.loads(self.body)
+            return json_.loads(self.body, parse_constant=_refuse_constant)
         except RecursionError as error:
             raise ValueError("it is nested too deeply") from error
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    """Python would take NaN and Infinity for JSON, which they are not."""
+    raise ValueError(f"it has {name} as a value")
 
 
 def exchange(request: Request, limits: Limits) -> Answer:

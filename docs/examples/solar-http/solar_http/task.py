@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json as json_
+import logging
 import math
 import time
 from collections.abc import Mapping
@@ -18,12 +18,15 @@ from solar_orch.errors import TaskError, Unrunnable
 from solar_orch.workers.calls import Ctxt
 from solar_orch.workers.task_types import conf, output
 
+LOG = logging.getLogger(__name__)
+
 #: The version of the contracts of solar_orch that this was written for.
 solar_orch_api = "1"
 
 GROUP = "http"
 
-#: Bytes of a body up to which its JSON becomes part of the task's result: a result is kept up to 64 KiB.
+#: Bytes of JSON up to which headers and body become part of the task's result: one of more than 64 KiB
+#: would not be kept at all, and what is written for a secret may be longer than that.
 _RESULT_JSON = 32 * 1024
 
 #: What would let whoever reads the result act as the worker.
@@ -96,8 +99,8 @@ def http(
     :param ca_file: PEM file of the authorities that are trusted; option ``ca_file`` when None
     :param redirects: how many are followed; with 0 one is an answer as any other; option
         ``max_redirects`` when None
-    :return: ``status``, ``headers`` (names in lower case), and ``json``: the body if it is JSON
-        of up to 32 KiB
+    :return: ``status``, ``headers`` (names in lower case), and ``json``: the body if it is JSON;
+        the last two as far as the result is no longer than 32 KiB of JSON in ASCII
     :raises TaskError: if the answer is not as expected, or there is none
     :raises Unrunnable: if what is given can be no request
     """
@@ -158,14 +161,27 @@ def _attempt(request: Request, limits: Limits, expectation: Expectation, write: 
 
 
 def _result(answer: Answer) -> dict[str, Any]:
-    result: dict[str, Any] = {
-        "status": answer.status,
-        "headers": {name: value for name, value in answer.headers.items() if name not in _NOT_IN_RESULT},
-    }
+    result: dict[str, Any] = {"status": answer.status}
+    _add(
+        result,
+        "headers",
+        {name: value for name, value in answer.headers.items() if name not in _NOT_IN_RESULT},
+    )
     if len(answer.body) <= _RESULT_JSON:
-        with contextlib.suppress(ValueError):  # most bodies are something else
-            result["json"] = answer.json()
+        try:
+            _add(result, "json", answer.json())
+        except ValueError as error:  # most bodies are something else
+            LOG.debug("the body is no part of the result: %s", error)
     return result
+
+
+def _add(result: dict[str, Any], key: str, value: Any) -> None:
+    """Make a value part of the result, if the whole is kept with it.
+
+    :raises ValueError: if it is no JSON: a number in the body may be beyond all that JSON can write
+    """
+    if len(json_.dumps({**result, key: value}, allow_nan=False)) <= _RESULT_JSON:
+        result[key] = value
 
 
 def _number(what: str, value: Any) -> int:

@@ -58,6 +58,8 @@ class Service:
             return "200 OK", headers, json.dumps(state).encode()
         if path == "/long":
             return "200 OK", [], b"x" * 100_000
+        if path == "/headers":
+            return "200 OK", [("X-Long", "x" * 40_000)], b"1"
         if path == "/redirect":
             return "302 Found", [("Location", "/health")], b""
         if path == "/again":

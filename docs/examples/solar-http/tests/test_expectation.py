@@ -42,7 +42,7 @@ def test_what_an_answer_lacks(expect: Any, missed: list[str]):
 
 
 def test_a_body_that_is_no_json():
-    for body in (b"<html>", b"[" * 100_000):
+    for body in (b"<html>", b"[" * 100_000, b"[NaN]"):
         [problem] = Expectation.of({"json": {"/a": 1}}).missed_by(Answer(200, "OK", {}, body))
         assert problem.startswith("the body is no JSON")
 

@@ -89,6 +89,22 @@ def test_a_long_body_is_no_part_of_the_result(solar: Solar, service: Service):
     assert "bytes omitted" in ended["a"]["output"]
 
 
+@pytest.mark.parametrize(
+    "body", ['{"load": NaN}', '{"load": -Infinity}', "1e999", f'"{"é" * 15_000}"'], ids=lambda body: body[:16]
+)
+def test_a_body_that_no_result_can_hold_leaves_the_rest_of_it(solar: Solar, service: Service, body: str):
+    kwargs = {"method": "POST", "body": body}
+    ended = solar.run(task("a", "http", f"{service.url}/echo", kwargs=kwargs))
+    assert ended.results["a"]["status"] == 201
+    assert ended.results["a"]["headers"]["content-length"] == str(len(body.encode()))
+    assert "json" not in ended.results["a"]
+
+
+def test_headers_that_no_result_can_hold_leave_the_status(solar: Solar, service: Service):
+    ended = solar.run(task("a", "http", f"{service.url}/headers"))
+    assert ended.results["a"] == {"status": 200, "json": 1}
+
+
 def test_the_options_count_for_tasks_that_say_nothing(solar: Solar, tls: Service, ca_file: str):
     solar.options("http", ca_file=ca_file, max_redirects=0, timeout=20)
     ended = solar.run(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,6 +80,7 @@ def process(orchestrator: Orchestrator, resources: Resources) -> str:
     if not staged:
         raise NothingStaged("nothing is staged; `mini changes stage` stages what has to be changed")
     known = resources.all()
+    before = _staged_before(known, staged)
     tasks = [
         {
             "uid": f"{name}.{action}",
@@ -88,16 +89,21 @@ def process(orchestrator: Orchestrator, resources: Resources) -> str:
                 "args": [name, action],
                 **({"target": known[name].host} if name in known and known[name].host else {}),
             },
-            "after": sorted(f"{before}.{staged[before]}" for before in _staged_before(name, known, staged)),
+            "after": sorted(f"{other}.{staged[other]}" for other in before.get(name, ())),
         }
         for name, action in staged.items()
     ]
     return orchestrator.create(parse(json.dumps({"name": "changes", "tasks": tasks})))
 
 
-def _staged_before(name: str, known: Mapping[str, Resource], staged: Mapping[str, str]) -> set[str]:
-    """The nearest resources that it needs, at whatever distance, and that are changed as well."""
-    found: set[str] = set()
-    for needed in known[name].needs if name in known else ():
-        found |= {needed} if needed in staged else _staged_before(needed, known, staged)
+def _staged_before(known: Mapping[str, Resource], staged: Collection[str]) -> dict[str, set[str]]:
+    """For each resource the nearest that it needs, at whatever distance, and that are changed as well.
+
+    :param known: each after those that it needs, so that what is found for one is there for the next
+    """
+    found: dict[str, set[str]] = {}
+    for name, resource in known.items():
+        found[name] = set()
+        for needed in resource.needs:
+            found[name] |= {needed} if needed in staged else found[needed]
     return found

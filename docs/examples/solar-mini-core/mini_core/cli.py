@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -89,7 +90,10 @@ def show(site: _Site, name: str) -> None:
 @click.argument("assignments", nargs=-1, required=True, metavar="INPUT=VALUE...")
 @click.pass_obj
 def set_inputs(site: _Site, name: str, assignments: tuple[str, ...]) -> None:
-    """Give inputs of a resource other values: numbers, or else texts."""
+    """Give inputs of a resource other values: numbers, or else texts.
+
+    A text is a number if that is written so: 7 and 1.5 are, 007 and 1.50 are not.
+    """
     values = {}
     for assignment in assignments:
         key, sign, text = assignment.partition("=")
@@ -100,10 +104,15 @@ def set_inputs(site: _Site, name: str, assignments: tuple[str, ...]) -> None:
 
 
 def _number(text: str) -> int | float | str:
-    """The number that a text writes, or else the text."""
+    """The number that a text writes, or else the text.
+
+    What would be written in another way is left as it is: 1.10 is a version, and 007 has its zeros.
+    """
     for kind in (int, float):
         with suppress(ValueError):
-            return kind(text)
+            number: int | float = kind(text)
+            if str(number) == text and (kind is int or math.isfinite(number)):
+                return number
     return text
 
 

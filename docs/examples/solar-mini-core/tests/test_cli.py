@@ -59,6 +59,12 @@ def test_inputs_are_set_to_numbers_and_texts(mini: Mini):
     assert mini("resource", "show", "web")[0] == 'db = "" (from db.port)'
 
 
+@pytest.mark.parametrize("text", ["1.10", "007", "1_000", "nan", "inf", "+1", " 1", "1.", "1e3", "9" * 5000])
+def test_what_is_written_as_no_number_is_stays_a_text(mini: Mini, text: str):
+    mini("resource", "set", "db", f"port={text}")
+    assert mini("resource", "show", "db")[0] == f'port = "{text}"'
+
+
 def test_changes_are_staged_and_made_into_a_plan(mini: Mini):
     assert mini("changes", "stage") == [
         'db.run  name: null -> "orders", port: null -> 5432',
@@ -76,6 +82,7 @@ def test_changes_are_staged_and_made_into_a_plan(mini: Mini):
     ("args", "code", "said"),
     [
         (["changes", "process"], 1, "Error: nothing is staged"),
+        (["changes", "run"], 1, "Error: there is no plan yet"),
         (["resource", "show", "dbx"], 1, "Error: resource dbx: is not there; there are: db, web"),
         (["resource", "show", "../db"], 1, "Error: resource ../db: a name holds letters"),
         (["resource", "set", "db", "ports=1"], 1, "Error: resource db: has no input ports"),

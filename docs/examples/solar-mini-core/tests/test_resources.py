@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
 from mini_core import changes
 from mini_core.errors import NothingStaged, ResourceError
-from mini_core.resources import Resources
+from mini_core.resources import Resource, Resources
 
 from solar_orch import Orchestrator, config
 
@@ -108,6 +109,34 @@ def test_tasks_wait_for_the_nearest_that_are_changed(resources: Resources, orche
     assert {task.name: task.after for task in orchestrator.model(uid).tasks} == {
         "db.update": [],
         "web.update": ["db.update"],
+    }
+
+
+def test_many_ways_between_two_that_are_changed_are_not_all_walked(
+    resources: Resources, orchestrator: Orchestrator, monkeypatch: pytest.MonkeyPatch
+):
+    # Two ways from each rung to the next: 2**30 from the last to the first.
+    write(resources, "rung0", a=1)
+    for number in range(1, 31):
+        below = f"@rung{number - 1}.a"
+        write(resources, f"left{number}", a=below)
+        write(resources, f"right{number}", a=below)
+        write(resources, f"rung{number}", a=f"@left{number}.a", b=f"@right{number}.a")
+    for name in ("rung0", "rung30"):
+        orchestrator.stage(name, "run", {})
+    looks = 0
+
+    def needs(resource: Resource, look: Callable[[Resource], set[str]] = Resource.needs.fget) -> set[str]:
+        nonlocal looks
+        looks += 1
+        assert looks < 1000
+        return look(resource)
+
+    monkeypatch.setattr(Resource, "needs", property(needs))
+    uid = changes.process(orchestrator, resources)
+    assert {task.name: task.after for task in orchestrator.model(uid).tasks} == {
+        "rung0.run": [],
+        "rung30.run": ["rung0.run"],
     }
 
 

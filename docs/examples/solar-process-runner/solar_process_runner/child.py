@@ -81,8 +81,16 @@ class Child:
         except BlockingIOError:  # something that it has started holds the other end
             said = ""
         os.close(self._said)
-        how = f"exit code {self.code}" if self.code >= 0 else f"signal {signal.Signals(-self.code).name}"
+        how = f"exit code {self.code}" if self.code >= 0 else f"signal {_name_of(-self.code)}"
         return f"{how}: {said}" if said else how
+
+
+def _name_of(number: int) -> str:
+    """Of a signal; those for real time have none, and the number is told."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return str(number)
 
 
 def _serve(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import logging
-import math
 import signal
 import time
 from collections.abc import Iterable, Mapping
@@ -35,6 +34,8 @@ _FINAL = (ExitCode.USAGE, ExitCode.ADDRESS_IN_USE)
 _MARGIN = 20.0
 #: Seconds that children get after a second signal, and seconds between reminders.
 _AT_ONCE, _REMIND = 8.0, 0.25
+#: How many times a delay is doubled at most; further than that no float reaches.
+_DOUBLINGS = 1000
 #: Seconds between looks, should a signal be missed.
 _LOOK = 5.0
 
@@ -80,6 +81,11 @@ class _Place:
         return self.child is not None and not self.child.has_ended()
 
 
+def restart_delay(restarts: int, first: float, most: float) -> float:
+    """Seconds until a worker is begun again that has been so a number of times in a row."""
+    return min(first * 2.0 ** min(restarts, _DOUBLINGS), most)
+
+
 class Supervisor:
     """Runs executors in processes until it is told to stop; see :func:`solar_process_runner.runner.run`."""
 
@@ -89,8 +95,6 @@ class Supervisor:
         self._places = [_Place(name, executor) for name, executor in executors.items()]
         self._failure: WorkerDied | None = None
         self._stop_signals = 0
-        #: When the last child is killed, after a second signal.
-        self._end_by = math.inf
 
     def run(self) -> None:
         """Run all until a signal comes, or one is given up; then stop them.  Blocks."""
@@ -115,7 +119,6 @@ class Supervisor:
             LOG.info("received %s", signal.Signals(found.si_signo).name)
             if self._stop_signals == 2:
                 LOG.warning("a second signal: ending at once")
-                self._end_by = time.monotonic() + _AT_ONCE
 
     # -- running -----------------------------------------------------------------
 
@@ -144,7 +147,7 @@ class Supervisor:
             self._failure = self._failure or WorkerDied(place.name, code, epitaph, place.restarts)
             LOG.error("%s", self._failure)
             return
-        delay = min(self._options.restart_delay * 2**place.restarts, self._options.restart_delay_max)
+        delay = restart_delay(place.restarts, self._options.restart_delay, self._options.restart_delay_max)
         place.restarts += 1
         place.due = time.monotonic() + delay
         LOG.warning("%s has died (%s) and is begun again in %g s", place.name, epitaph, delay)
@@ -154,20 +157,35 @@ class Supervisor:
     def _stop_in_order(self) -> None:
         places = sorted(self._places, key=lambda place: place.drain_order)
         for _, group in itertools.groupby(places, key=lambda place: place.drain_order):
+            if self._is_hurried:
+                break
             stopped = [place for place in group if place.runs]
             LOG.info("stopping %s", ", ".join(place.name for place in stopped) or "none that runs")
             self._stop(stopped)
+        if self._is_hurried:
+            self._end_at_once()
+
+    @property
+    def _is_hurried(self) -> bool:
+        return self._stop_signals > 1
 
     def _stop(self, places: list[_Place]) -> None:
-        """Have some children stop; returns when they have ended, however that is brought about."""
+        """Have some children stop; returns when they have ended, or there is a second signal."""
         _send(places, signal.SIGTERM)
         deadline = time.monotonic() + self._conf.orchestration.drain_timeout + _MARGIN
-        while any(place.runs for place in places) and time.monotonic() < min(deadline, self._end_by):
-            hurried = math.isfinite(self._end_by)
-            if hurried:  # a child that has heard of it twice ends at once
-                _send(places, signal.SIGTERM)
-            self._wait(_REMIND if hurried else min(_LOOK, deadline - time.monotonic()))
+        while any(place.runs for place in places) and time.monotonic() < deadline:
+            self._wait(min(_LOOK, deadline - time.monotonic()))
+            if self._is_hurried:
+                return
         self._kill(places)
+
+    def _end_at_once(self) -> None:
+        """Have all that run end beside each other: one that does not must not take the time of the others."""
+        deadline = time.monotonic() + _AT_ONCE
+        while any(place.runs for place in self._places) and time.monotonic() < deadline:
+            _send(self._places, signal.SIGTERM)  # a child that has heard of it twice ends at once
+            self._wait(_REMIND)
+        self._kill(self._places)
 
     def _kill(self, places: Iterable[_Place]) -> None:
         for place in places:

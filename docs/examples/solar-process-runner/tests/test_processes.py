@@ -8,6 +8,7 @@ import signal
 from collections.abc import Iterator
 
 import pytest
+from solar_process_runner.supervisor import restart_delay
 
 from solar_orch import Orchestrator
 from solar_orch.testing import RunnerConformance, task
@@ -68,15 +69,44 @@ def test_a_plan_goes_on_when_a_worker_is_killed(solar: Solar, supervised: Proces
 
 def test_a_worker_that_dies_again_and_again_is_given_up(supervised: Process) -> None:
     children = supervised.children
-    for number in range(1, 4):
+    # A signal without a name is one like the others.
+    for number, sent in enumerate((signal.SIGKILL, signal.SIGRTMIN + 1, signal.SIGKILL), 1):
         supervised.wait_until(lambda n=number: len(pids(supervised, "tasks")) == n, "tasks is begun")
-        os.kill(pids(supervised, "tasks")[-1], signal.SIGKILL)
+        os.kill(pids(supervised, "tasks")[-1], sent)
     assert supervised.end() == 1
+    assert f"tasks has died (signal {signal.SIGRTMIN + 1}) and is begun again" in supervised.log
     last = supervised.log.splitlines()[-1]
     assert last == (
         "solar-worker: error: the tasks worker has died, after 2 restarts in a row: signal SIGKILL"
     ), last
     supervised.must_leave_none(children)
+
+
+def test_a_second_signal_reaches_those_whose_turn_has_not_come(supervised: Process) -> None:
+    [scheduler], [system_log] = pids(supervised, "scheduler"), pids(supervised, "system_log")
+    os.kill(scheduler, signal.SIGSTOP)
+    supervised.send(signal.SIGTERM)
+    supervised.wait_until(lambda: "stopping scheduler" in supervised.log, "the scheduler's turn comes")
+    supervised.send(signal.SIGTERM)
+    supervised.must_leave_none([system_log])
+    os.kill(scheduler, signal.SIGCONT)
+    assert supervised.end() == 0
+    assert "is killed" not in supervised.log
+
+
+@pytest.mark.parametrize(
+    ("restarts", "first", "most", "delay"),
+    [
+        (0, 0.5, 30, 0.5),
+        (3, 0.5, 30, 4),
+        (9, 0.5, 30, 30),
+        (1024, 0.5, 30, 30),
+        (5000, 1e300, 9, 9),
+        (5000, 0, 9, 0),
+    ],
+)
+def test_the_delay_is_doubled_up_to_a_bound(restarts: int, first: float, most: float, delay: float) -> None:
+    assert restart_delay(restarts, first, most) == delay
 
 
 def test_no_worker_outlives_the_parent(supervised: Process) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import socket
 import time
+import uuid
 from typing import TYPE_CHECKING, Any
 
 import gevent
 from redis import Redis
-from redis.exceptions import AuthenticationError, RedisError, ResponseError
+from redis.exceptions import AuthenticationError, NoPermissionError, RedisError, ResponseError
 
 from solar_orch.errors import AddressError
 from solar_orch.executors import wire
@@ -27,6 +28,21 @@ LOG = logging.getLogger(__name__)
 ANSWER = 5.0
 #: Seconds between two attempts to reach a server that is gone.
 PAUSE = 0.1
+
+#: Seconds that the server gets to remove a worker that stops from the group.
+LEAVE = 1.0
+
+#: In one step, since a consumer may get entries between a look and its removal.
+REMOVE_CONSUMERS = """
+local stream, group, only, idle = KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV[3])
+for _, flat in ipairs(redis.call('XINFO', 'CONSUMERS', stream, group)) do
+    local consumer = {}
+    for i = 1, #flat, 2 do consumer[flat[i]] = flat[i + 1] end
+    if consumer.pending == 0 and consumer.idle >= idle and (only == '' or only == consumer.name) then
+        redis.call('XGROUP', 'DELCONSUMER', stream, group, consumer.name)
+    end
+end
+"""
 
 #: An entry: its id, and its fields.  Both are None if it has been deleted since it was read.
 Entry = tuple["bytes | None", "dict[bytes, bytes] | None"]
@@ -48,8 +64,8 @@ class Executor(GreenletExecutor):
         self._address = parse(address)
         self._options = worker.conf[GROUP]
         self._group: str = self._options.group
-        # Of a host and not of a process: who is started again is the same consumer, and none is left over.
-        self._consumer = socket.gethostname()
+        #: Who this is within the group: nobody else, since what one consumer has read another may take over.
+        self._consumer = f"{socket.gethostname()}.{uuid.uuid4().hex}"
         self._redis: Redis | None = None
         self._group_is_there = False
         self._claim_is_due = 0.0
@@ -91,9 +107,13 @@ class Executor(GreenletExecutor):
                 gevent.sleep(PAUSE)
 
     def close_intake(self) -> None:
-        """Let go of the connections."""
+        """Leave the group, and let go of the connections."""
         server, self._redis = self._redis, None
         if server is not None:
+            # Those that the receiver had are gone first: nothing more is read for this consumer.
+            server.connection_pool.disconnect()
+            if self._group_is_there and not self._is_cut_off:
+                self._leave_group(server)
             server.connection_pool.disconnect()
 
     # -- the stream ------------------------------------------------------------
@@ -111,6 +131,25 @@ class Executor(GreenletExecutor):
             if not str(error).startswith("BUSYGROUP"):
                 raise
         self._group_is_there = True
+
+    def _leave_group(self, server: Redis) -> None:
+        try:
+            # Should the server have gone meanwhile, another one does it later.
+            with gevent.Timeout(LEAVE, False):
+                self._remove_consumers(server, self._consumer)
+        except RedisError as error:
+            LOG.info("%s: %s remains a consumer: %s", self.worker.name, self._consumer, error)
+
+    def _remove_consumers(self, server: Redis, name: str = "", idle: float = 0.0) -> None:
+        """Remove consumers from the group that hold no entries: what one holds would be lost with it.
+
+        :param name: of the only one; any if empty
+        :param idle: seconds for which it must have read nothing
+        """
+        try:
+            server.eval(REMOVE_CONSUMERS, 1, self._address.stream, self._group, name, str(round(idle * 1000)))
+        except NoPermissionError as error:  # all else goes without
+            LOG.debug("%s: consumers remain in the group: %s", self.worker.name, error)
 
     def _read(self) -> list[Entry]:
         found: Any = self._server.xreadgroup(
@@ -140,6 +179,9 @@ class Executor(GreenletExecutor):
             self._take(entries)
             if start in (b"0-0", "0-0"):
                 break
+        # Those of workers that were killed.  One that lives, and got no calls for so long, is made again by
+        # the server when it gets one.
+        self._remove_consumers(self._server, idle=self._options.claim_after + self._options.block + ANSWER)
         self._claim_is_due = time.monotonic() + self._options.claim_after
 
     def _take(self, entries: list[Entry]) -> None:

