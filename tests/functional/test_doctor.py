@@ -262,6 +262,16 @@ BREAKAGES = [
         "set code to another value",
     ),
     Breakage(
+        "runners",
+        "quoting",
+        RUN.replace("run", "part") + "from oslo_config import cfg\n"
+        "def list_opts():  # here\n    return [('quoting', [cfg.StrOpt('code', secret=True),"
+        " cfg.IntOpt('number', default='$code')])]\n",
+        "value",
+        "in [quoting], option number: its value, which is secret, does not parse",
+        "set number to another value",
+    ),
+    Breakage(
         "limits",
         "first",
         "from oslo_config import cfg\nclass part:\n    def __init__(self, conf): ...\n"
@@ -343,7 +353,7 @@ def break_all(site: Site) -> Path:
     for name in ("one", "two"):
         write(home, f"twin-{name}", {f"{PREFIX}runners": {"twin": f"twin_{name}:run"}}, {f"twin_{name}": RUN})
     site.env = environment(home, base=site.env)
-    site.env |= {"OS_VALUED__NUMBER": "many", "OS_SEALED__CODE": "hunter2"}
+    site.env |= {"OS_VALUED__NUMBER": "many", "OS_SEALED__CODE": "hunter2", "OS_QUOTING__CODE": "hunter2"}
     return home
 
 
