@@ -12,9 +12,9 @@ from solar_orch import plugins
 from solar_orch.contracts.signatures import ContractBroken, require_first_argument
 from solar_orch.errors import Rejected
 from solar_orch.executors import greenlets
+from solar_orch.held import Held
 from solar_orch.host import Host
 from solar_orch.testing.base import Conformance
-from solar_orch.testing.held import Held
 from solar_orch.testing.hosting import Solar
 from solar_orch.testing.plans import Call
 from solar_orch.workers.base import Worker

@@ -26,6 +26,7 @@ LAYERS = (
     ("host",),
     ("pictures",),
     ("api",),
+    ("held",),
     ("doctor", "scaffold", "testing"),
     ("cli",),
 )
