@@ -71,7 +71,7 @@ class Probe:
         module = sys.modules.get(self.entry.target.partition(":")[0].strip())
         return self.finding(
             Kind.OPENS,
-            f"importing it opens {' and '.join(opened)}, and a runner may fork",
+            f"importing it opens {_listed(opened)}, and a runner may fork",
             "open it when it is first used, or in Executor.run()",
             places.of_object(module) if module is not None else None,
         )
@@ -270,6 +270,10 @@ def _require_name(driver: type[Worker], worker: str) -> None:
         raise ContractBroken(
             f"{driver.__qualname__}.name must be that of its worker, {worker!r}, but is {driver.name!r}"
         )
+
+
+def _listed(names: list[str]) -> str:
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 def _named(obj: Any) -> str:
