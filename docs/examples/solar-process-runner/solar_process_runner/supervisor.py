@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from solar_orch.errors import ExitCode, SolarError
+from solar_orch.runners.gevent import StoppedAtOnce
 from solar_process_runner.child import Child
 from solar_process_runner.options import GROUP
 
@@ -93,7 +94,11 @@ class Supervisor:
         self._end_by = math.inf
 
     def run(self) -> None:
-        """Run all until a signal comes, or one is given up; then stop them.  Blocks."""
+        """Run all until a signal comes, or one is given up; then stop them.  Blocks.
+
+        :raises WorkerDied: if one is given up
+        :raises StoppedAtOnce: after a second signal
+        """
         before = signal.pthread_sigmask(signal.SIG_BLOCK, _TAKEN)
         try:
             while not self._stop_signals and self._failure is None:
@@ -106,6 +111,8 @@ class Supervisor:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         if self._failure is not None:
             raise self._failure
+        if self._stop_signals > 1:
+            raise StoppedAtOnce
 
     def _wait(self, seconds: float) -> None:
         """Wait for a signal, for so many seconds at most."""
