@@ -58,11 +58,10 @@ def leaves_a_session():
 
 def leaves_a_daemon():
     # Of which nobody is the parent any more, and which leaves another one when it is ended.
-    command = "setsid sh -c 'setsid sleep 600 & echo $! >&3; wait' >/dev/null & echo $! >&3"
-    reading, writing = os.pipe()
-    subprocess.run(["sh", "-c", command.replace(">&3", f">&{writing}")], pass_fds=[writing])
-    with os.fdopen(reading) as lines:
-        left = [int(lines.readline()), int(lines.readline())]
+    command = "setsid sh -c 'setsid sleep 600 & echo $!; wait' & echo $!"
+    shell = subprocess.Popen(["sh", "-c", command], stdout=subprocess.PIPE)
+    left = [int(shell.stdout.readline()), int(shell.stdout.readline())]
+    shell.wait()
     return {"left": left, "seen": descendants(os.getpid())}
 
 def is_killed_beside_a_session():
