@@ -19,6 +19,7 @@ from solar_orch.doctor.findings import Finding, Kind, Place
 from solar_orch.doctor.openings import opened_by
 from solar_orch.doctor.registry import Part, alike, registered_at
 from solar_orch.errors import ConfigError
+from solar_orch.plugins import plain
 from solar_orch.workers.base import Worker
 
 if TYPE_CHECKING:
@@ -254,15 +255,6 @@ def _brought(probe: Probe) -> list[dict[str, Any]]:
         for group, opts in options
         for option in opts
     ]
-
-
-def plain(error: BaseException) -> str:
-    """The type and the text of an error, on one line."""
-    try:
-        said = str(error.msg if isinstance(error, SyntaxError) else error)
-    except Exception:
-        said = ""
-    return " ".join(f"{type(error).__name__}: {said}".split()).rstrip(": ")
 
 
 def _require_name(driver: type[Worker], worker: str) -> None:
