@@ -16,6 +16,7 @@ from oslo_config import cfg
 
 from solar_orch import __version__
 from solar_orch.errors import ConfigError
+from solar_orch.interpolation import is_secret
 
 GROUP = "orchestration"
 
@@ -293,12 +294,16 @@ def read_once(conf: cfg.ConfigOpts, name: str, group: str | None) -> None:
     """Read the value of an option.
 
     :param group: None: ``DEFAULT``
-    :raises ConfigError: if it does not parse
+    :raises ConfigError: if it does not parse; it does not tell a value that is secret, or made of a secret
     """
     try:
         (conf if group is None else conf[group])[name]
     except (cfg.Error, ValueError) as error:
-        raise _bad_value(conf, name, group, error) from error
+        problem = _bad_value(conf, name, group, error)
+        if not is_secret(conf, name, group):
+            raise problem from error
+        hidden = "its value, which is secret, does not parse"
+        raise ConfigError(hidden, option=name, source=problem.source) from None
 
 
 _LOCATED = re.compile(

@@ -270,29 +270,38 @@ def call(plugin: Plugin, function: Callable[..., Any], *args: Any) -> Any:
         raise plugin.error(f"{name_of(function)} failed: {describe(error)}") from error
 
 
-_NOT_THE_AUTHORS = tuple(
-    os.path.dirname(os.path.abspath(module.__file__)) + os.sep
-    for module in (importlib, stevedore)
-    if module.__file__
+#: How the names of files begin that stand in a stack, and are not of an author of parts.
+MACHINERY = (
+    "<frozen ",
+    __file__,
+    *(
+        os.path.dirname(os.path.abspath(module.__file__)) + os.sep
+        for module in (importlib, stevedore)
+        if module.__file__
+    ),
 )
 
 
 def describe(error: BaseException) -> str:
     """An error on one line: type, message, and where in its author's code it arose, if it did."""
-    try:
-        said = str(error)
-    except Exception:
-        said = ""
-    text = " ".join(f"{type(error).__name__}: {said}".split()).rstrip(": ")
+    text = plain(error)
     where = _place(error)
     return f"{text} [{where}]" if where else text
+
+
+def plain(error: BaseException) -> str:
+    """The type and the message of an error, on one line."""
+    try:
+        said = str(error.msg if isinstance(error, SyntaxError) else error)
+    except Exception:
+        said = ""
+    return " ".join(f"{type(error).__name__}: {said}".split()).rstrip(": ")
 
 
 def _place(error: BaseException) -> str | None:
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}:{error.lineno}"
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        machinery = frame.filename.startswith(("<frozen ", *_NOT_THE_AUTHORS)) or frame.filename == __file__
-        if not machinery:
+        if not frame.filename.startswith(MACHINERY):
             return f"{frame.filename}:{frame.lineno}"
     return None

@@ -13,7 +13,6 @@ from oslo_config import cfg
 
 from solar_orch import config
 from solar_orch.contracts.signatures import ContractBroken
-from solar_orch.errors import ConfigError
 
 #: The name of the function; it takes nothing and returns ``[(group, [option, ...]), ...]``, as it is asked
 #: for by ``oslo-config-generator``.
@@ -91,12 +90,12 @@ def register(conf: cfg.ConfigOpts, options: Options) -> None:
     """Register options with a configuration, and read their values once; what is there already stays.
 
     :raises ContractBroken: if there is another option of the same name
-    :raises ConfigError: if a value does not parse
+    :raises ConfigError: if a value does not parse; see :func:`solar_orch.config.read_once`
     """
     for group, opts in options:
         for option in opts:
             if _is_new(conf, option, group):
-                _read_once(conf, option, group)
+                config.read_once(conf, option.dest, group)
 
 
 def _is_new(conf: cfg.ConfigOpts, option: cfg.Opt, group: Group) -> bool:
@@ -118,16 +117,6 @@ def _is_new(conf: cfg.ConfigOpts, option: cfg.Opt, group: Group) -> bool:
     if "override" not in there:
         conf.clear_override(option.dest, group=group)  # which forgets what was read before
     return True
-
-
-def _read_once(conf: cfg.ConfigOpts, option: cfg.Opt, group: Group) -> None:
-    try:
-        config.read_once(conf, option.dest, group)
-    except ConfigError as error:
-        if not option.secret:
-            raise
-        problem = "its value, which is secret, does not parse"
-        raise ConfigError(problem, option=option.dest, source=error.source) from None
 
 
 def as_mapping(options: Options) -> Mapping[Group, list[cfg.Opt]]:

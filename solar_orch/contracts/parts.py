@@ -126,11 +126,12 @@ class Runner(Protocol):
         Called last, once, in the main greenlet.  It blocks for as long as the
         host runs.  On SIGTERM or SIGINT it stops the executors in the order
         of ``worker.drain_order``, the lowest first, each with
-        ``drain_timeout`` seconds.  If one fails, it stops the others.
+        ``drain_timeout`` seconds.  A second signal ends all at once.  If one
+        fails, it stops the others.
 
         :param executors: by worker name; nothing of them is open
-        :raises Exception: the error of the first executor that failed, after all have stopped; it
-            ends the process with exit code 1
+        :raises Exception: the error of the first executor that failed, after all have stopped, or that a
+            second signal has come; it ends the process with exit code 1
         """
 
 

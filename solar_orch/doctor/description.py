@@ -18,6 +18,7 @@ from solar_orch.doctor.isolation import run_all
 from solar_orch.doctor.patching import patched
 from solar_orch.doctor.probing import Broken, Probe, probe
 from solar_orch.doctor.registry import Part, Registry
+from solar_orch.interpolation import is_secret
 from solar_orch.workers.usage import usage
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def _options(part: Part, obj: Any, conf: cfg.ConfigOpts) -> list[dict[str, Any]]
             "name": option.name,
             "type": type(option.type).__name__.lower(),
             "default": _HIDDEN if option.secret else _text(option.default),
-            "value": _HIDDEN if option.secret else _value(conf, group, option),
+            "value": _HIDDEN if is_secret(conf, option.dest, group) else _value(conf, group, option),
             "help": option.help,
         }
         for group, opts in options

@@ -24,7 +24,7 @@ class Kind(enum.StrEnum):
     HANG = "hang"
     #: Importing it writes to stdout.
     OUTPUT = "output"
-    #: Importing it starts a thread or opens a socket.
+    #: Importing it starts a thread, a greenlet or a process, or opens a socket.
     OPENS = "opens"
     #: It was made for another major version of the contracts.
     VERSION = "version"

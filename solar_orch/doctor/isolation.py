@@ -7,6 +7,7 @@ threads nor an event loop.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import faulthandler
 import io
 import json
@@ -25,6 +26,7 @@ from typing import IO, Any, NoReturn, TypeVar
 
 from gevent import getcurrent
 
+from solar_orch import held
 from solar_orch.doctor.places import Frames, frames_as_text, frames_of_text
 
 K = TypeVar("K", bound=Hashable)
@@ -34,6 +36,9 @@ Function = Callable[[], Any]
 
 #: Seconds that a process gets to end itself after its time is over, before it is killed.
 _GRACE = 2.0
+
+#: Of ``prctl``: whoever loses its parent among the descendants of this process becomes its child.
+_PR_SET_CHILD_SUBREAPER = 36
 
 #: How the trace of a process begins whose time ran out, as :mod:`faulthandler` writes it.
 _TIMEOUT = "Timeout"
@@ -59,7 +64,8 @@ class Ended:
 def run_all(functions: Mapping[K, Function], seconds: float, at_once: int | None = None) -> dict[K, Ended]:
     """Call each function in a process of its own; blocks until all have ended.
 
-    What a process has started, and what it wrote, is gone with it.
+    What a process has started, and what it wrote, is gone with it: also what has left its session, for
+    which this process becomes the subreaper.
 
     :param seconds: that each function gets
     :param at_once: how many run at the same time; as many as there are processors when None
@@ -68,6 +74,8 @@ def run_all(functions: Mapping[K, Function], seconds: float, at_once: int | None
     waiting = list(functions.items())
     running: dict[K, _Process] = {}
     ended: dict[K, Ended] = {}
+    _become_subreaper()
+    others = held.children(os.getpid())
     try:
         while waiting or running:
             while waiting and len(running) < most:
@@ -78,10 +86,42 @@ def run_all(functions: Mapping[K, Function], seconds: float, at_once: int | None
                 if process.is_over():
                     del running[key]
                     ended[key] = process.end()
+                    _end_children_but({*others, *(each.pid for each in running.values())})
     finally:
         for process in running.values():
             process.end()
+        _end_children_but(others)
     return {key: ended[key] for key in functions}
+
+
+def _become_subreaper() -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"prctl(PR_SET_CHILD_SUBREAPER): {os.strerror(number)}")
+
+
+def _end_children_but(spared: Collection[int]) -> None:
+    """Kill what those that have ended left to this process, and what that leaves to it in turn."""
+    deadline = time.monotonic() + _GRACE
+    while left := [pid for pid in held.children(os.getpid()) if pid not in spared]:
+        if time.monotonic() >= deadline:
+            return
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError, PermissionError):  # it may run as another user
+                os.kill(pid, signal.SIGKILL)
+        for pid in left:
+            _reap(pid, deadline)
+
+
+def _reap(child: int, deadline: float) -> None:
+    with contextlib.suppress(ProcessLookupError, ChildProcessError):
+        descriptor = os.pidfd_open(child)
+        try:
+            select.select([descriptor], [], [], max(0.0, deadline - time.monotonic()))
+        finally:
+            os.close(descriptor)
+        os.waitpid(child, os.WNOHANG)
 
 
 def _wait_for_any(processes: Collection[_Process]) -> None:
@@ -101,10 +141,10 @@ class _Process:
         files = [tempfile.TemporaryFile() for _ in range(4)]  # noqa: SIM115 - closed when they have been read
         self._answer, self._stdout, self._stderr, self._trace = files
         self.deadline = time.monotonic() + seconds + _GRACE
-        self._pid = os.fork()
-        if self._pid == 0:
+        self.pid = os.fork()
+        if self.pid == 0:
             self._run(function)
-        self.descriptor = os.pidfd_open(self._pid)
+        self.descriptor = os.pidfd_open(self.pid)
 
     def is_over(self) -> bool:
         """Whether it has ended, or its time has."""
@@ -114,10 +154,10 @@ class _Process:
     def end(self) -> Ended:
         """End whatever is left of it; what became of it."""
         with contextlib.suppress(ProcessLookupError):  # all of its group may be gone
-            os.killpg(self._pid, signal.SIGKILL)
+            os.killpg(self.pid, signal.SIGKILL)
         with contextlib.suppress(ProcessLookupError):  # killed before it had a group
             signal.pidfd_send_signal(self.descriptor, signal.SIGKILL)
-        _, status = os.waitpid(self._pid, 0)
+        _, status = os.waitpid(self.pid, 0)
         os.close(self.descriptor)
         answer, stdout, stderr, trace = map(_text_of, (self._answer, self._stdout, self._stderr, self._trace))
         said = _read(answer)
@@ -140,6 +180,7 @@ class _Process:
         exit_ = os._exit
         try:
             os.setsid()
+            _become_subreaper()  # so that it has as descendants what has left it
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
             self._redirect()
             output = sys.stdout = _Noting(os.fdopen(1, "wb", 0, closefd=False), write_through=True)
@@ -198,12 +239,14 @@ def _innermost_first(stack: traceback.StackSummary) -> Iterator[tuple[str, int]]
 
 
 def _noted(exit_: Callable[[int], NoReturn], trace: IO[bytes]) -> Callable[[int], NoReturn]:
-    """``os._exit``, but where it was called from stands in `trace`."""
+    """``os._exit``, but where it was called from in this process stands in `trace`."""
+    own = os.getpid()
 
     def noting(status: int) -> NoReturn:
-        stack = frames_as_text(traceback.extract_stack()[:-1])
-        trace.write(f"os._exit({status!r})\n{stack}".encode())
-        trace.flush()
+        if os.getpid() == own:  # and not one that was forked from it
+            stack = frames_as_text(traceback.extract_stack()[:-1])
+            trace.write(f"os._exit({status!r})\n{stack}".encode())
+            trace.flush()
         exit_(status)
 
     return noting
@@ -240,5 +283,12 @@ def _how_it_ended(status: int, trace: str, stderr: str) -> str:
     last = next(iter(trace.splitlines()), "") or next(reversed(stderr.split("\n")[:-1]), "")
     said = f" ({last.strip()})" if last.strip() else ""
     if code < 0:
-        return f"ends its process by {signal.Signals(-code).name}{said}"
+        return f"ends its process by {_name_of_signal(-code)}{said}"
     return f"ends its process with exit code {code}{said}"
+
+
+def _name_of_signal(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # most of those for real time have none
+        return f"signal {number}"

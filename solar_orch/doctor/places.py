@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 import inspect
 import linecache
@@ -13,18 +12,13 @@ import traceback
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import stevedore
-
+from solar_orch import plugins
 from solar_orch.doctor.findings import Place
 
 #: File and line of each frame of a stack, the innermost first.
 Frames = Sequence[tuple[str, int]]
 
-_MACHINERY = tuple(
-    os.path.dirname(os.path.abspath(file)) + os.sep
-    for file in (importlib.__file__, stevedore.__file__, __file__)
-    if file
-)
+_MACHINERY = ("<", *plugins.MACHINERY, os.path.dirname(os.path.abspath(__file__)) + os.sep)
 
 
 def at(file: str, line: int | None) -> Place:
@@ -61,7 +55,7 @@ def of_error(error: BaseException, target: str) -> Place | None:
 def of_frames(frames: Frames, target: str) -> Place | None:
     """The innermost frame within the package of `target`, or else within anything that is no machinery."""
     own = homes(target)
-    for belongs in (lambda file: file.startswith(own), lambda file: not file.startswith(("<", *_MACHINERY))):
+    for belongs in (lambda file: file.startswith(own), lambda file: not file.startswith(_MACHINERY)):
         for file, line in frames:
             if belongs(file):
                 return at(file, line)

@@ -19,6 +19,7 @@ from solar_orch.doctor.findings import Finding, Kind, Place
 from solar_orch.doctor.openings import opened_by
 from solar_orch.doctor.registry import Part, alike, registered_at
 from solar_orch.errors import ConfigError
+from solar_orch.plugins import plain
 from solar_orch.workers.base import Worker
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class Probe:
         module = sys.modules.get(self.entry.target.partition(":")[0].strip())
         return self.finding(
             Kind.OPENS,
-            f"importing it opens {' and '.join(opened)}, and a runner may fork",
+            f"importing it opens {_listed(opened)}, and a runner may fork",
             "open it when it is first used, or in Executor.run()",
             places.of_object(module) if module is not None else None,
         )
@@ -256,20 +257,15 @@ def _brought(probe: Probe) -> list[dict[str, Any]]:
     ]
 
 
-def plain(error: BaseException) -> str:
-    """The type and the text of an error, on one line."""
-    try:
-        said = str(error.msg if isinstance(error, SyntaxError) else error)
-    except Exception:
-        said = ""
-    return " ".join(f"{type(error).__name__}: {said}".split()).rstrip(": ")
-
-
 def _require_name(driver: type[Worker], worker: str) -> None:
     if driver.name != worker:
         raise ContractBroken(
             f"{driver.__qualname__}.name must be that of its worker, {worker!r}, but is {driver.name!r}"
         )
+
+
+def _listed(names: list[str]) -> str:
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 def _named(obj: Any) -> str:

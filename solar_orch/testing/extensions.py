@@ -9,10 +9,10 @@ import pytest
 from solar_orch import plugins
 from solar_orch.errors import PluginError
 from solar_orch.extensions import address_of
+from solar_orch.held import Held
 from solar_orch.host import Host
 from solar_orch.testing import foreign
 from solar_orch.testing.base import Conformance
-from solar_orch.testing.held import Held
 from solar_orch.testing.hosting import Solar
 from solar_orch.testing.installation import installed
 from solar_orch.testing.plans import Call

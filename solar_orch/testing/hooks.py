@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from solar_orch import plugins
+from solar_orch.held import Held
 from solar_orch.host import Host
 from solar_orch.testing.base import Conformance
-from solar_orch.testing.held import Held
 from solar_orch.testing.hosting import Solar
 from solar_orch.testing.plans import task
 from solar_orch.workers import subscription

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -18,6 +19,7 @@ from solar_orch.states import State
 from solar_orch.testing.base import Conformance
 from solar_orch.testing.hosting import Solar
 from solar_orch.testing.plans import Situation, task
+from solar_orch.workers import limits as asking
 from solar_orch.workers.limits import Plan
 
 #: Steps of a walk through what may be in progress.
@@ -81,6 +83,17 @@ class LimitConformance(Conformance):
                 found = self._answer(self._limit(solar), situation)
                 assert found is answer, f"{situation}: it was to {_SAID[answer]} that, and did not"
 
+    def test_it_refuses_some_and_allows_some(self, solar: Solar) -> None:
+        """Of the tasks of ``plan`` it allows some beside others that are running, and refuses some."""
+        limit = self._limit(solar)
+        answers = {
+            bool(limit.allows(Plan("test", tasks), _in_progress(running), candidate))
+            for tasks, running, candidate in self._walk_through(limit, self.plan, 0)
+            if running
+        }
+        assert False in answers, f"it refuses nothing of the plan: {_ABOUT_PLAN}"
+        assert True in answers, f"it allows nothing of the plan beside a task that is running: {_ABOUT_PLAN}"
+
     def test_it_answers_the_same_again(self, solar: Solar) -> None:
         """It looks at nothing but its arguments: not at their order, nor at what it was asked before."""
         limit, make = self._limit(solar), self.load(solar).obj
@@ -89,7 +102,7 @@ class LimitConformance(Conformance):
             asked = tuple(tasks), frozenset(each.name for each in running), candidate.name
             plan = Plan("test", tasks)
             answers = [
-                bool(who.allows(plan, order, candidate))
+                bool(who.allows(plan, _in_progress(order), candidate))
                 for who in (limit, make(solar.conf))
                 for order in (running, running[::-1])
             ]
@@ -103,12 +116,14 @@ class LimitConformance(Conformance):
         limit = self._limit(solar)
         for tasks, running, candidate in self._walk(limit):
             plan = Plan("test", tasks)
-            if not running or limit.allows(plan, running, candidate):
+            if not running or limit.allows(plan, _in_progress(running), candidate):
                 continue
             for further in tasks:
-                if further in running or further is candidate or not limit.allows(plan, running, further):
+                if further in running or further is candidate:
+                    continue
+                if not limit.allows(plan, _in_progress(running), further):
                     continue  # which comes to no scheduler
-                more = [*running, further]
+                more = _in_progress([*running, further])
                 assert not limit.allows(plan, more, candidate), (
                     f"it refuses {candidate.name} beside {_names(running)}, and allows it when {further.name}"
                     " is running as well"
@@ -126,7 +141,7 @@ class LimitConformance(Conformance):
             for each in tasks:
                 if each in running or not running:
                     continue
-                answer = bool(limit.allows(plan, running, each))
+                answer = bool(limit.allows(plan, _in_progress(running), each))
                 name, first = answers.setdefault(group(plan, each), (each.name, answer))
                 assert answer == first, (
                     f"beside {_names(running)} it treats {name} and {each.name} differently,"
@@ -135,9 +150,15 @@ class LimitConformance(Conformance):
 
     # -- in a plan ---------------------------------------------------------------
 
-    def test_a_plan_keeps_it(self, solar: Solar) -> None:
-        """A plan comes to its end under it, and nothing of it was ever started that it refuses."""
-        ended = solar.run(*self.plan)
+    def test_a_plan_keeps_it(self, solar: Solar, caplog: pytest.LogCaptureFixture) -> None:
+        """A plan comes to its end under it, and nothing of it was ever started that it refuses.
+
+        What it raises there makes the tasks run one by one, and so is a failure here.
+        """
+        with caplog.at_level(logging.ERROR, logger=asking.__name__):
+            ended = solar.run(*self.plan)
+        failures = [record for record in caplog.records if record.name == asking.__name__]
+        assert not failures, "\n".join(map(logging.Formatter().format, failures))
         assert ended.status == "finished", f"the plan was to succeed:\n{ended}"
         limit = self._limit(solar)
         tasks = {each.name: each for each in _limited(self.plan)}
@@ -149,7 +170,7 @@ class LimitConformance(Conformance):
                 running.pop(name, None)
                 continue
             beside = list(running.values())
-            assert not beside or limit.allows(plan, beside, tasks[name]), (
+            assert not beside or limit.allows(plan, _in_progress(beside), tasks[name]), (
                 f"{name} was started beside {_names(beside)}, which it refuses"
             )
             running[name] = tasks[name]
@@ -166,26 +187,33 @@ class LimitConformance(Conformance):
     def _answer(self, limit: Limit, situation: Situation) -> bool:
         tasks = {each.name: each for each in _limited(situation.tasks)}
         running = [tasks[name] for name in situation.running]
-        return bool(limit.allows(Plan("test", list(tasks.values())), running, tasks[situation.candidate]))
+        plan = Plan("test", list(tasks.values()))
+        return bool(limit.allows(plan, _in_progress(running), tasks[situation.candidate]))
 
     def _walk(self, limit: Limit) -> Iterator[tuple[list[_Limited], list[_Limited], _Limited]]:
-        """The tasks of the plan, some of them running, and a candidate: the same walks in each run."""
+        """The tasks of a plan, some of them running, and a candidate: the same walks in each run."""
         plans = [self.plan, *(situation.tasks for situation in (*self.allowed, *self.refused))]
         for number, made in enumerate(plans):
-            chance = random.Random(number)
-            tasks = _limited(made)
-            running: list[_Limited] = []
-            for _ in range(_STEPS):
-                waiting = [each for each in tasks if each not in running]
-                if running and (not waiting or chance.random() < 0.3):
-                    running.remove(chance.choice(running))
-                    continue
-                candidate = chance.choice(waiting)
-                yield tasks, list(running), candidate
-                if not running or limit.allows(Plan("test", tasks), running, candidate):
-                    running.append(candidate)
+            yield from self._walk_through(limit, made, number)
+
+    def _walk_through(
+        self, limit: Limit, made: Sequence[Mapping[str, Any]], seed: int
+    ) -> Iterator[tuple[list[_Limited], list[_Limited], _Limited]]:
+        chance = random.Random(seed)
+        tasks = _limited(made)
+        running: list[_Limited] = []
+        for _ in range(_STEPS):
+            waiting = [each for each in tasks if each not in running]
+            if running and (not waiting or chance.random() < 0.3):
+                running.remove(chance.choice(running))
+                continue
+            candidate = chance.choice(waiting)
+            yield tasks, list(running), candidate
+            if not running or limit.allows(Plan("test", tasks), _in_progress(running), candidate):
+                running.append(candidate)
 
 
+_ABOUT_PLAN = "give one of whose tasks some may run at once, and not all of them (plan = ...)"
 _SAID = {True: "allow", False: "refuse"}
 
 
@@ -195,6 +223,11 @@ def _limited(tasks: Sequence[Mapping[str, Any]]) -> list[_Limited]:
         _Limited(position, each.name, each.target, each.limited_type, each.type_limit)
         for position, each in enumerate(plan.tasks)
     ]
+
+
+def _in_progress(tasks: Sequence[_Limited]) -> Collection[_Limited]:
+    """Tasks as a scheduler hands them over: what has neither an index nor an order to rely on."""
+    return {each.position: each for each in tasks}.values()
 
 
 def _names(tasks: Sequence[_Limited]) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 # Where a command has run, gevent's loop asks after all children: that of the library would find its own gone.
 from gevent import subprocess
 
-from solar_orch.testing.held import descendants, is_alive
+from solar_orch.held import descendants, is_alive
 from solar_orch.testing.hosting import Solar
 from solar_orch.testing.waiting import wait_until
 

@@ -131,7 +131,7 @@ class RunnerConformance(Conformance):
         assert others <= set(process.who("end")), f"the others have not ended: {process.notes}"
 
     def test_a_second_signal_ends_all_at_once(self, solar: Solar, running: Begin) -> None:
-        """What takes its time after the first signal is ended by the second."""
+        """What takes its time after the first signal is ended by the second, and that is an error."""
         solar.options(drain_timeout=3600)
         process = running("holding")
         process.wait_until(lambda: len(process.who("run")) == len(_IN_ORDER), "all executors run")
@@ -139,7 +139,9 @@ class RunnerConformance(Conformance):
         process.wait_until(lambda: process.who("stop"), "the first is told to stop")
         children = process.children
         process.send(signal.SIGTERM)
-        process.end()
+        code = process.end()
+        assert code == 1, f"that nothing was drained is an error, and it ended with {code}: {process.notes}"
+        assert not process.who("returned"), f"it returned as if all had stopped in time: {process.notes}"
         process.must_leave_none(children)
 
     def test_it_runs_plans(self, solar: Solar) -> None:

@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 import pytest
 
 from solar_orch import plugins
+from solar_orch.held import Held, processes_of
 from solar_orch.states import State
-from solar_orch.testing.held import Held, processes_of
 from solar_orch.testing.hosting import Solar
 from solar_orch.testing.installation import installed
 from solar_orch.testing.lasting import TASK, LastingConformance

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 from typing import Any
 
@@ -12,9 +11,9 @@ from solar_orch import plugins
 from solar_orch.contracts.signatures import ContractBroken, require_first_argument
 from solar_orch.errors import Rejected
 from solar_orch.executors import greenlets
+from solar_orch.held import Held
 from solar_orch.host import Host
 from solar_orch.testing.base import Conformance
-from solar_orch.testing.held import Held
 from solar_orch.testing.hosting import Solar
 from solar_orch.testing.plans import Call
 from solar_orch.workers.base import Worker
@@ -59,13 +58,16 @@ class WorkerConformance(Conformance):
         assert not opened, f"making the worker opens what may be opened only when it runs: {opened}"
 
     def test_its_surface_is_its_public_methods(self, solar: Solar) -> None:
-        """What can be called is each public method of its class and ``ping``, and all controls are such."""
+        """What looks like a public method can be called: no other callable has a public name.
+
+        And all controls are methods, none of which is called like an attribute of clients.
+        """
         worker = self._made(solar)
-        public = _public_methods(type(worker))
-        lacking = public - worker.methods.keys()
-        assert not lacking, f"these public methods cannot be called: {', '.join(sorted(lacking))}"
-        hidden = [name for name in worker.methods if name.startswith("_")]
-        assert not hidden, f"these are not public, and can be called: {', '.join(hidden)}"
+        lacking = _public_callables(type(worker)) - worker.methods.keys()
+        assert not lacking, (
+            f"these cannot be called through an executor: {', '.join(sorted(lacking))}; have the names begin"
+            " with _, or make each a method, def name(self, ctxt, ...)"
+        )
         unknown = worker.controls - worker.methods.keys()
         assert not unknown, f"these controls are no methods: {', '.join(sorted(unknown))}"
         taken = worker.methods.keys() & _OF_CLIENTS
@@ -186,13 +188,13 @@ def _reject(ctxt: Ctxt) -> None:
     raise Rejected(_REJECTED)
 
 
-def _public_methods(cls: type[Worker]) -> set[str]:
-    """The names that its author has given to functions of the class, or of those it derives from."""
-    of_all = vars(Worker).keys() - {"ping"}
+def _public_callables(cls: type[Worker]) -> set[str]:
+    """What its author has given a public name and can be called in whichever way; classes apart."""
     return {
         name
         for name in dir(cls)
         if not name.startswith("_")
-        and name not in of_all
-        and inspect.isfunction(inspect.getattr_static(cls, name))
+        and not hasattr(Worker, name)
+        and callable(found := getattr(cls, name))
+        and not isinstance(found, type)
     }

@@ -153,8 +153,7 @@ BREAKAGES = [
     Breakage(
         "runners",
         "talking",
-        "import subprocess\nsubprocess.Popen(['sleep', '600'])\nprint('hello')  # here\n"
-        "def part(executors, conf): ...\n",
+        "print('hello')  # here\ndef part(executors, conf): ...\n",
         "output",
         "importing it writes to stdout, where answers to programs stand: 'hello'",
         "logging.getLogger",
@@ -168,6 +167,18 @@ BREAKAGES = [
         "opens",
         "importing it opens the thread clock and 2 sockets, and a runner may fork",
         "open it when it is first used",
+    ),
+    Breakage(
+        "runners",
+        "spawning",
+        "import subprocess, gevent\ndef part(executors, conf): ...\n"
+        "subprocess.Popen(['sleep', '601'])\n"
+        "subprocess.Popen(['tail', '-f', '/dev/null'], start_new_session=True)\n"
+        "gevent.spawn(gevent.sleep, 600)\nidle = gevent.Greenlet(gevent.sleep, 600)\n",
+        "opens",
+        "importing it opens the process sleep, the process tail and a greenlet",
+        "open it when it is first used",
+        None,
     ),
     Breakage(
         "runners",
@@ -262,6 +273,16 @@ BREAKAGES = [
         "set code to another value",
     ),
     Breakage(
+        "runners",
+        "quoting",
+        RUN.replace("run", "part") + "from oslo_config import cfg\n"
+        "def list_opts():  # here\n    return [('quoting', [cfg.StrOpt('code', secret=True),"
+        " cfg.IntOpt('number', default='$code')])]\n",
+        "value",
+        "in [quoting], option number: its value, which is secret, does not parse",
+        "set number to another value",
+    ),
+    Breakage(
         "limits",
         "first",
         "from oslo_config import cfg\nclass part:\n    def __init__(self, conf): ...\n"
@@ -343,7 +364,7 @@ def break_all(site: Site) -> Path:
     for name in ("one", "two"):
         write(home, f"twin-{name}", {f"{PREFIX}runners": {"twin": f"twin_{name}:run"}}, {f"twin_{name}": RUN})
     site.env = environment(home, base=site.env)
-    site.env |= {"OS_VALUED__NUMBER": "many", "OS_SEALED__CODE": "hunter2"}
+    site.env |= {"OS_VALUED__NUMBER": "many", "OS_SEALED__CODE": "hunter2", "OS_QUOTING__CODE": "hunter2"}
     return home
 
 
@@ -415,7 +436,7 @@ def test_a_secret_value_is_not_shown(examined: Examined):
 
 def test_what_a_part_does_when_it_is_imported_reaches_nobody(examined: Examined):
     assert examined.errors == ""
-    assert "sleep 600" not in examined.site.commands()
+    assert not {"sleep 601", "tail -f /dev/null"} & set(examined.site.commands())
     assert not examined.site.state.exists()
     assert not examined.site.runtime.exists()
 

@@ -34,6 +34,7 @@ def list_opts():
         cfg.IntOpt("limit", default=10, min=1, help="Bytes\\n that are fetched."),
         cfg.ListOpt("hosts", default=["a", "b"]),
         cfg.StrOpt("token", default="sesame", secret=True, help="Who asks."),
+        cfg.StrOpt("header", default="Bearer $token"),
     ])]
 '''
 
@@ -157,6 +158,7 @@ def test_a_task_type_is_shown_as_a_plan_gives_it_with_its_options(installed: Sit
         ("limit", "integer", "10", "20"),
         ("hosts", "list", "a,b", "a,b"),
         ("token", "string", "(secret)", "(secret)"),
+        ("header", "string", "Bearer $token", "(secret)"),
     ]
     text = installed.orch("plugins", "show", "task_types", "fetch").stdout
     assert "hunter2" not in text
@@ -171,7 +173,7 @@ def test_a_task_type_is_shown_as_a_plan_gives_it_with_its_options(installed: Sit
         "  in a plan  fetch(url, *, method='GET', **headers)",
         "  verdict    keeps its contract",
         "  Fetch what is at a URL.",
-        "[fetching] limit  integer  10        20        Bytes that are fetched.",
+        "[fetching] limit   integer  10             20        Bytes that are fetched.",
     ):
         assert line in lines, text
 

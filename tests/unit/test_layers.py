@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[2] / "solar_orch"
 
 #: From the ground up; what stands in one line may import each other.
 LAYERS = (
-    ("errors", "states", "faults", "collector", "ownership"),
+    ("errors", "states", "faults", "collector", "ownership", "interpolation"),
     ("config",),
     ("contracts",),
     ("plan",),
@@ -26,6 +26,7 @@ LAYERS = (
     ("host",),
     ("pictures",),
     ("api",),
+    ("held",),
     ("doctor", "scaffold", "testing"),
     ("cli",),
 )

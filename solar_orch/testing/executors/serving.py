@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import os
 import threading
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import gevent
 import pytest
 
+from solar_orch import held
 from solar_orch.errors import Interrupted, NoPeer
 from solar_orch.testing.bench import Bench, Run
 from solar_orch.testing.executors.base import TASK, ExecutorKit
@@ -19,20 +19,12 @@ from solar_orch.testing.executors.base import TASK, ExecutorKit
 
 def _opened() -> dict[str, Any]:
     """What this process has open now."""
-    descriptors = {}
-    for number in os.listdir("/proc/self/fd"):
-        try:
-            descriptors[number] = os.readlink(f"/proc/self/fd/{number}")
-        except FileNotFoundError:  # the one that listed them
-            continue
     return {
-        "descriptors": descriptors,
+        "descriptors": held.descriptors(),
         # gevent ends those of its pool in its own time, which resolve names, among others.
-        "threads": len(os.listdir("/proc/self/task")) - gevent.get_hub().threadpool.size,
+        "threads": held.threads() - gevent.get_hub().threadpool.size,
         "Python's threads": {thread.ident for thread in threading.enumerate()},
-        "greenlets": {
-            id(found) for found in gc.get_objects() if isinstance(found, gevent.Greenlet) and found
-        },
+        "greenlets": set(map(id, held.greenlets())),
     }
 
 

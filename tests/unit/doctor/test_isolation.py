@@ -15,6 +15,7 @@ from harness import wait_until
 PROGRAM = """
 import ctypes, dataclasses, json, os, signal, subprocess, sys, threading, time
 from solar_orch.doctor.isolation import run_all
+from solar_orch.held import descendants
 
 def returns():
     return {"a": [1, None]}
@@ -52,12 +53,38 @@ def writes():
 def leaves_a_process():
     return subprocess.Popen(["sleep", "600"]).pid
 
+def leaves_a_session():
+    return subprocess.Popen(["sleep", "600"], start_new_session=True).pid
+
+def leaves_a_daemon():
+    # Of which nobody is the parent any more, and which leaves another one when it is ended.
+    command = "setsid sh -c 'setsid sleep 600 & echo $!; wait' & echo $!"
+    shell = subprocess.Popen(["sh", "-c", command], stdout=subprocess.PIPE)
+    left = [int(shell.stdout.readline()), int(shell.stdout.readline())]
+    shell.wait()
+    return {"left": left, "seen": descendants(os.getpid())}
+
+def is_killed_beside_a_session():
+    pid = subprocess.Popen(["sleep", "600"], start_new_session=True).pid
+    os.write(1, str(pid).encode())
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def ends_by_a_signal_without_a_name():
+    os.kill(os.getpid(), signal.SIGRTMIN + 6)
+
 def leaves_a_thread():
     threading.Thread(target=time.sleep, args=[600]).start()
     return "left"
 
 def forks():
     return "child" if os.fork() == 0 else "parent"
+
+def forks_what_leaves():
+    child = os.fork()
+    if child == 0:
+        os._exit(3)
+    os.waitpid(child, 0)
+    ctypes.CDLL(None)._exit(9)
 
 def closes_all():
     os.closerange(0, 256)
@@ -87,7 +114,8 @@ def run(*names: str, seconds: float = 30) -> dict[str, Any]:
 def ended() -> dict[str, Any]:
     return run(
         "returns", "fails", "exits", "leaves", "leaves_in_c", "crashes", "is_killed", "writes",
-        "leaves_a_process", "leaves_a_thread", "returns_no_json", "forks", "closes_all",
+        "leaves_a_process", "leaves_a_session", "leaves_a_daemon", "is_killed_beside_a_session",
+        "ends_by_a_signal_without_a_name", "leaves_a_thread", "returns_no_json", "forks", "forks_what_leaves", "closes_all",
     )  # fmt: skip
 
 
@@ -124,6 +152,7 @@ def test_an_end_that_nobody_could_see_coming_is_told_without_a_place(ended: dict
     assert ended["leaves_in_c"]["problem"] == "ends its process with exit code 9"
     assert ended["is_killed"]["problem"] == "ends its process by SIGKILL"
     assert ended["is_killed"]["frames"] == []
+    assert ended["ends_by_a_signal_without_a_name"]["problem"] == "ends its process by signal 40"
     assert "not JSON serializable" in ended["returns_no_json"]["problem"]
 
 
@@ -135,11 +164,18 @@ def test_what_is_written_to_stdout_is_kept_apart(ended: dict[str, Any]):
 
 def test_nothing_stays_behind(ended: dict[str, Any]):
     wait_until(lambda: is_gone(ended["leaves_a_process"]["value"]))
+    assert is_gone(ended["leaves_a_session"]["value"])
+    daemons = ended["leaves_a_daemon"]["value"]
+    assert len(daemons["left"]) == 2
+    assert set(daemons["left"]) <= set(daemons["seen"])
+    assert all(map(is_gone, daemons["left"]))
+    assert is_gone(int(ended["is_killed_beside_a_session"]["written"]))
     assert ended["leaves_a_thread"]["value"] == "left"
 
 
 def test_what_returns_twice_or_cannot_answer_is_told_all_the_same(ended: dict[str, Any]):
     assert ended["forks"]["value"] == "parent"
+    assert ended["forks_what_leaves"]["problem"] == "ends its process with exit code 9"
     assert ended["closes_all"]["problem"] == "ends its process with exit code 0"
 
 

@@ -38,6 +38,22 @@ class Raises(Two):
     def allows(self, plan, running, candidate):
         raise ValueError("as the test wants it")
 
+class Slices(Two):
+    def allows(self, plan, running, candidate): return not running[1:]
+
+class RaisesInPlans(Two):
+    """Not when it is asked by the kit."""
+    def allows(self, plan, running, candidate):
+        if plan.uid != "test":
+            raise ValueError("as the test wants it")
+        return super().allows(plan, running, candidate)
+
+class AllowsAll(Two):
+    def allows(self, plan, running, candidate): return True
+
+class RefusesAll(Two):
+    def allows(self, plan, running, candidate): return not running
+
 TASKS = [task(name, "noop") for name in "abcd"]
 
 def make(limit, **values):
@@ -47,6 +63,11 @@ class TestCounts(make(Counts)): ...
 class TestOrdered(make(Ordered)): ...
 class TestRelents(make(Relents)): ...
 class TestGroups(make(Groups)): ...
+class TestSlices(make(Slices)): ...
+class TestRaises(make(Raises)): ...
+class TestRaisesInPlans(make(RaisesInPlans)): ...
+class TestAllowsAll(make(AllowsAll)): ...
+class TestRefusesAll(make(RefusesAll)): ...
 class TestAllowed(make(Two, allowed=[Situation(TASKS, ["a", "b"], "c")])): ...
 class TestRefused(make(Two, refused=[Situation(TASKS, ["a"], "c")])): ...
 class TestUnable(make(Two, plan=[task("a", "error")])): ...
@@ -62,10 +83,14 @@ class TestNotThere(make(Raises)):
     name = "absent"
 '''
 
-NAMES = ["Two", "Counts", "Ordered", "Relents", "Groups", "Raises"]
+NAMES = [
+    "Two", "Counts", "Ordered", "Relents", "Groups", "Raises", "Slices", "RaisesInPlans", "AllowsAll",
+    "RefusesAll",
+]  # fmt: skip
 
 REGISTERED = "test_it_is_registered_and_keeps_its_contract"
 EXAMPLES = "test_its_examples"
+SOME = "test_it_refuses_some_and_allows_some"
 AGAIN = "test_it_answers_the_same_again"
 STANDS = "test_a_refusal_stands_when_more_are_running"
 ALIKE = "test_a_group_is_treated_alike"
@@ -82,14 +107,23 @@ def test_each_broken_limit_fails_the_test_that_is_meant_for_it(failures_of):
         "TestOrdered": {AGAIN},
         "TestRelents": {STANDS},
         "TestGroups": {ALIKE},
+        "TestSlices": {SOME, AGAIN, STANDS, KEEPS},
+        "TestRaises": {SOME, AGAIN, STANDS, KEEPS},
+        "TestRaisesInPlans": {KEEPS},
+        "TestAllowsAll": {SOME},
+        "TestRefusesAll": {SOME},
         "TestAllowed": {EXAMPLES},
         "TestRefused": {EXAMPLES},
-        "TestUnable": {KEEPS},
+        "TestUnable": {SOME, KEEPS},
         "TestNotAsked": {KEEPS},
         "TestNotThere": {REGISTERED},
     }
     assert "it treats one-" in found["TestGroups"][ALIKE]
     assert "when" in found["TestRelents"][STANDS]
+    assert "not subscriptable" in found["TestSlices"][KEEPS]
+    assert "it refuses nothing" in found["TestAllowsAll"][SOME]
+    assert "it allows nothing" in found["TestRefusesAll"][SOME]
+    assert "as the test wants it" in found["TestRaisesInPlans"][KEEPS]
     assert "which it refuses" in found["TestNotAsked"][KEEPS]
 
 

@@ -9,7 +9,7 @@ from solar_orch import plugins
 BROKEN = """
 import os, signal, sys, time
 import gevent
-from solar_orch.runners.gevent import run
+from solar_orch.runners.gevent import StoppedAtOnce, run
 from solar_orch.testing import RunnerConformance
 
 def returns_at_once(executors, conf): ...
@@ -52,6 +52,12 @@ class Patient(Impatient):
 def takes_its_time(executors, conf):
     run({name: Patient(executor) for name, executor in executors.items()}, conf)
 
+def all_is_well(executors, conf):
+    try:
+        run(executors, conf)
+    except StoppedAtOnce:
+        pass
+
 def make(runner):
     return type("Test", (RunnerConformance,), {"name": runner.__name__, "patience": 4.0})
 
@@ -62,11 +68,12 @@ class TestWithoutOrder(make(without_order)): ...
 class TestImpatient(make(impatient)): ...
 class TestSwallows(make(swallows)): ...
 class TestTakesItsTime(make(takes_its_time)): ...
+class TestAllIsWell(make(all_is_well)): ...
 """
 
 NAMES = [
     "returns_at_once", "needs_something", "one_after_the_other", "without_order", "impatient", "swallows",
-    "takes_its_time",
+    "takes_its_time", "all_is_well",
 ]  # fmt: skip
 
 NOTHING = "test_with_nothing_to_run_it_returns"
@@ -84,7 +91,7 @@ CHOSEN = f"""
     or TestWithoutOrder and (SIGTERM or {TIME})
     or TestImpatient and (SIGTERM or {TIME})
     or TestSwallows and ({FAILURE} or {NOTHING})
-    or TestTakesItsTime and ({SECOND} or {NOTHING})
+    or (TestTakesItsTime or TestAllIsWell) and ({SECOND} or {NOTHING})
 """
 
 
@@ -100,7 +107,9 @@ def test_each_broken_runner_fails_the_test_that_is_meant_for_it(failures_of):
         "TestImpatient": {TIME},
         "TestSwallows": {FAILURE},
         "TestTakesItsTime": {SECOND},
+        "TestAllIsWell": {SECOND},
     }
+    assert "it ended with 0" in found["TestAllIsWell"][SECOND]
 
 
 def test_a_runner_that_runs_nothing_runs_no_plan(failures_of):

@@ -7,7 +7,7 @@ import pytest
 from solar_orch import plugins
 
 DRIVERS = """
-import os
+import functools, os
 import pytest
 from solar_orch.errors import Rejected
 from solar_orch.testing import TasksDriverConformance, WorkerConformance
@@ -32,6 +32,14 @@ class Hides(Tasks):
     def __init__(self, conf, clients):
         super().__init__(conf, clients)
         del self._methods["noop"]
+
+class NoMethods(Tasks):
+    @staticmethod
+    def deploy(ctxt, what): ...
+    @classmethod
+    def undeploy(cls, ctxt, what): ...
+    redeploy = functools.partial(deploy, what="all")
+    class Failure(Exception): ...
 
 class OfClients(Tasks):
     def close(self, ctxt): ...
@@ -91,6 +99,7 @@ class TestOpens(conformance(Opens)): ...
 class TestNoContext(conformance(NoContext)): ...
 class TestNoControl(conformance(NoControl)): ...
 class TestHides(conformance(Hides)): ...
+class TestNoMethods(conformance(NoMethods)): ...
 class TestOfClients(conformance(OfClients)): ...
 class TestTellsNobody(conformance(TellsNobody)): ...
 class TestBreaks(conformance(Breaks)): ...
@@ -103,7 +112,7 @@ class TestGoesOn(conformance(GoesOn, WorkerConformance)): ...
 """
 
 NAMES = [
-    "Opens", "NoContext", "NoControl", "Hides", "OfClients", "TellsNobody", "Breaks", "TakesNoRejection",
+    "Opens", "NoContext", "NoControl", "Hides", "NoMethods", "OfClients", "TellsNobody", "Breaks", "TakesNoRejection",
     "GoesOn", "DropsUnknown", "TakesNoTypes", "Sleeps", "OfAnother",
 ]  # fmt: skip
 
@@ -120,6 +129,7 @@ DRIVERS_FAIL = {
     "TestNoContext": {"test_each_method_takes_a_context"},
     "TestNoControl": {SURFACE},
     "TestHides": {SURFACE, "test_a_plan_runs"},
+    "TestNoMethods": {SURFACE},
     "TestOfClients": {SURFACE},
     "TestTellsNobody": {ORDER, FAILING, REJECTED},
     "TestBreaks": {FAILING},
@@ -139,7 +149,8 @@ def test_each_broken_driver_fails_the_test_that_is_meant_for_it(failures_of, cho
     found = failures_of(DRIVERS, {plugins.drivers("tasks"): drivers}, *tests)
     assert found.tests == DRIVERS_FAIL
     assert "controls are no methods: kil" in found["TestNoControl"][SURFACE]
-    assert "cannot be called: noop" in found["TestHides"][SURFACE]
+    assert "cannot be called through an executor: noop;" in found["TestHides"][SURFACE]
+    assert ": deploy, redeploy, undeploy;" in found["TestNoMethods"][SURFACE]
     assert "something else: close" in found["TestOfClients"][SURFACE]
     assert "nothing is not nothing" in found["TestSleeps"]["test_a_plan_runs"]
 

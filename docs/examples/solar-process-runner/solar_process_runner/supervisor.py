@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from solar_orch.errors import ExitCode, SolarError
+from solar_orch.runners.gevent import StoppedAtOnce
 from solar_process_runner.child import Child
 from solar_process_runner.options import GROUP
 
@@ -97,7 +98,11 @@ class Supervisor:
         self._stop_signals = 0
 
     def run(self) -> None:
-        """Run all until a signal comes, or one is given up; then stop them.  Blocks."""
+        """Run all until a signal comes, or one is given up; then stop them.  Blocks.
+
+        :raises WorkerDied: if one is given up
+        :raises StoppedAtOnce: after a second signal
+        """
         before = signal.pthread_sigmask(signal.SIG_BLOCK, _TAKEN)
         try:
             while not self._stop_signals and self._failure is None:
@@ -110,6 +115,8 @@ class Supervisor:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         if self._failure is not None:
             raise self._failure
+        if self._stop_signals > 1:
+            raise StoppedAtOnce
 
     def _wait(self, seconds: float) -> None:
         """Wait for a signal, for so many seconds at most."""

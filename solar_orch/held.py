@@ -1,7 +1,8 @@
-"""What a process holds open, to be compared: descriptors, greenlets, threads and child processes."""
+"""What a process holds open: descriptors, greenlets, threads and child processes."""
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import re
@@ -12,6 +13,8 @@ from pathlib import Path
 import gevent
 
 from solar_orch.workers.orphans import PLAN
+
+_DESCRIPTORS = "/proc/self/fd"
 
 #: What tells things of one kind apart: addresses, and numbers of inodes.
 _OWN = re.compile(r"(\"Greenlet-\d+\" )?at 0x[0-9a-f]+:? ?|\[\d+\]")
@@ -31,6 +34,26 @@ class Held:
         """
         more = self.kinds - earlier.kinds
         return ", ".join(f"{number} more of {kind}" for kind, number in more.items() if number >= least)
+
+
+def descriptors() -> dict[str, str]:
+    """What each descriptor of this process leads to, by its number."""
+    found = {}
+    for number in os.listdir(_DESCRIPTORS):
+        with contextlib.suppress(FileNotFoundError):  # that with which the directory is read is gone
+            found[number] = os.readlink(f"{_DESCRIPTORS}/{number}")
+    return found
+
+
+def greenlets() -> list[gevent.Greenlet]:
+    """Those of this process that were started and have not ended; takes some ten milliseconds."""
+    # By their types: what stands for something else may fail when it is asked for its class.
+    return [obj for obj in gc.get_objects() if issubclass(type(obj), gevent.Greenlet) and obj]
+
+
+def threads() -> int:
+    """How many the kernel knows of in this process."""
+    return len(os.listdir("/proc/self/task"))
 
 
 def processes_of(plan_uid: str) -> list[str]:
@@ -56,16 +79,22 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
+def children(pid: int) -> list[int]:
+    """The living children of a process."""
+    return [child for child in _processes() if _parent(child) == pid and is_alive(child)]
+
+
+def program(pid: int) -> str:
+    """The name of the program that a process runs; empty if it is gone."""
+    return _read(pid, "comm").decode(errors="replace").strip()
+
+
 def _everything() -> Iterator[str]:
-    for name in os.listdir("/proc/self/fd"):
-        try:
-            yield f"descriptor of {os.readlink(f'/proc/self/fd/{name}')}"
-        except OSError:  # that with which the directory was read is gone
-            continue
-    for obj in gc.get_objects():
-        if isinstance(obj, gevent.Greenlet) and not obj.dead:
-            yield f"greenlet {obj!r}"
-    for _ in os.listdir("/proc/self/task"):
+    for target in descriptors().values():
+        yield f"descriptor of {target}"
+    for greenlet in greenlets():
+        yield f"greenlet {greenlet!r}"
+    for _ in range(threads()):
         yield "threads"
     for pid in descendants(os.getpid()):
         yield f"process {_command(pid)}"
