@@ -120,6 +120,10 @@ def http(
     return _result(_repeat(request, limits, expectation, out.write, _seconds("within", within), pause))
 
 
+#: Seconds that the last request of several gets at least.
+LAST_LOOK = 1.0
+
+
 def _repeat(
     request: Request, limits: Limits, expectation: Expectation, write: Any, within: float, pause: float
 ) -> Answer:
@@ -127,18 +131,20 @@ def _repeat(
     tries = 0
     while True:
         tries += 1
-        left = max(deadline - time.monotonic(), 0.001)
+        # The last request, made when the time is over, gets a moment more.
+        left = max(deadline - time.monotonic(), LAST_LOOK)
         try:
             return _attempt(request, limits.within(left), expectation, write)
         except TaskError as error:
             if not error.retriable:
                 raise
-            if time.monotonic() + pause >= deadline:
+            left = deadline - time.monotonic()
+            if left <= 0:
                 times = "once" if tries == 1 else f"{tries} times"
                 raise TaskError(
                     f"not as expected within {within:g} s, asked {times}; at last: {error}"
                 ) from error
-        gevent.sleep(pause)
+        gevent.sleep(min(pause, left))
 
 
 def _attempt(request: Request, limits: Limits, expectation: Expectation, write: Any) -> Answer:

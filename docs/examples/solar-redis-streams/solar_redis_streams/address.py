@@ -5,21 +5,22 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from solar_orch.errors import AddressError
 
 #: Calls that a stream holds at least before the oldest are dropped, unless the address says otherwise.
 MAXLEN = 100_000
 
-_QUERY = {"stream", "maxlen", "username", "password_file"}
+_QUERY = {"stream", "maxlen", "username", "password_file", "temporary"}
 
 
 @dataclass(frozen=True)
 class Address:
     """``redis://HOST:PORT/DB?stream=NAME[&maxlen=N][&username=NAME][&password_file=PATH]``, taken apart.
 
-    A password stands in a file, since addresses are logged and kept in the database.
+    A password stands in a file, since addresses are logged and kept in the database.  A stream
+    that is ``&temporary=yes`` is deleted when its worker stops.
     """
 
     text: str
@@ -30,6 +31,13 @@ class Address:
     maxlen: int
     username: str | None
     password_file: str | None
+    temporary: bool
+
+    def another(self, stream: str) -> str:
+        """The address of a temporary stream on the same server."""
+        parts = urlsplit(self.text)
+        query = {**dict(parse_qsl(parts.query)), "stream": stream, "temporary": "yes"}
+        return urlunsplit(parts._replace(query=urlencode(query)))
 
     @property
     def password(self) -> str | None:
@@ -83,7 +91,14 @@ def parse(text: str) -> Address:
         _number(text, "maxlen", query.get("maxlen", str(MAXLEN)), least=1),
         query.get("username"),
         query.get("password_file"),
+        _yes(text, query.get("temporary", "no")),
     )
+
+
+def _yes(text: str, value: str) -> bool:
+    if value not in ("yes", "no"):
+        raise AddressError(text, f"temporary must be yes or no, not {value!r}")
+    return value == "yes"
 
 
 def _number(text: str, what: str, value: str, least: int) -> int:

@@ -44,6 +44,9 @@ for _, flat in ipairs(redis.call('XINFO', 'CONSUMERS', stream, group)) do
 end
 """
 
+#: Seconds after which the server forgets a temporary stream whose worker was killed.
+FORGOTTEN = 86_400
+
 #: An entry: its id, and its fields.  Both are None if it has been deleted since it was read.
 Entry = tuple["bytes | None", "dict[bytes, bytes] | None"]
 
@@ -130,13 +133,19 @@ class Executor(GreenletExecutor):
         except ResponseError as error:
             if not str(error).startswith("BUSYGROUP"):
                 raise
+        if self._address.temporary:
+            # Should this process be killed, nobody else will delete it.
+            self._server.expire(self._address.stream, FORGOTTEN)
         self._group_is_there = True
 
     def _leave_group(self, server: Redis) -> None:
         try:
             # Should the server have gone meanwhile, another one does it later.
             with gevent.Timeout(LEAVE, False):
-                self._remove_consumers(server, self._consumer)
+                if self._address.temporary:
+                    server.delete(self._address.stream)
+                else:
+                    self._remove_consumers(server, self._consumer)
         except RedisError as error:
             LOG.info("%s: %s remains a consumer: %s", self.worker.name, self._consumer, error)
 

@@ -101,3 +101,30 @@ def test_a_plan_is_run_by_separate_workers(site, server):
         assert process.wait(30) == 0, (site.root / f"{name}.log").read_text()
     assert "Traceback" not in "".join(path.read_text() for path in site.root.glob("*.log"))
     assert server.client.xlen("tasks") == 0
+
+
+def test_run_uses_streams_of_its_own_and_leaves_none_behind(site, server):
+    plan = site.root / "plan.yaml"
+    plan.write_text(PLAN)
+    done = site.orch("run", str(plan))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert server.client.keys("*") == []
+
+
+def test_workers_are_told_at_once(site):
+    for name in ("tasks", "scheduler", "system_log"):
+        site.worker(name)
+    plan = site.root / "plan.yaml"
+    plan.write_text(
+        "name: long\ntasks: [{uid: wait, parameters: {type: cmd, args: ['echo begun; sleep 600']}}]\n"
+    )
+    assert site.orch("create", str(plan)).returncode == 0
+    assert site.orch("run-once", "last").returncode == 0
+    wait_until(
+        lambda: "begun" in site.orch("output", "last", "wait").stdout, lambda: "no output of what runs"
+    )
+    assert site.orch("cancel", "last").returncode == 0
+    wait_until(
+        lambda: json.loads(site.orch("report", "last", "--format", "json").stdout)["counts"]["ERROR"] == 1,
+        lambda: site.orch("report", "last").stdout,
+    )
