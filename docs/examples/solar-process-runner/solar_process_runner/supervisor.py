@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from solar_orch.errors import ExitCode, SolarError
-from solar_orch.runners.gevent import StoppedAtOnce
 from solar_process_runner.child import Child
 from solar_process_runner.options import GROUP
 
@@ -101,7 +100,7 @@ class Supervisor:
         """Run all until a signal comes, or one is given up; then stop them.  Blocks.
 
         :raises WorkerDied: if one is given up
-        :raises StoppedAtOnce: after a second signal
+        :raises SolarError: after a second signal
         """
         before = signal.pthread_sigmask(signal.SIG_BLOCK, _TAKEN)
         try:
@@ -116,7 +115,7 @@ class Supervisor:
         if self._failure is not None:
             raise self._failure
         if self._stop_signals > 1:
-            raise StoppedAtOnce
+            raise SolarError("ended at once by a second signal; what was running will be run again")
 
     def _wait(self, seconds: float) -> None:
         """Wait for a signal, for so many seconds at most."""
