@@ -28,6 +28,9 @@ class Conformance:
     #: Seconds after which what a test waits for will not come any more.
     patience: float = 15.0
 
+    #: By this the plug-in for pytest knows such classes.
+    is_conformance: ClassVar[bool] = True
+
     _namespace: ClassVar[str] = ""
 
     @pytest.fixture

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 #: The option of pytest's configuration that has gevent patch the standard library.
 PATCH = "solar_orch_patch"
 
+#: The tests that say whether a part can be had at all, without which the others say little.
+FIRST = ("test_it_is_registered_and_keeps_its_contract", "test_parts_are_of_the_contracts")
+
 # What the kit asserts is shown as what a test asserts.
 pytest.register_assert_rewrite(*sorted({f"{__package__}.{module}" for module in PLACES.values()}))
 
@@ -30,6 +33,23 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type="bool",
         default=False,
     )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let the kit mark tests for pytest-timeout, whether that is installed or not."""
+    config.addinivalue_line("markers", "timeout(seconds): after which pytest-timeout ends the test")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of each conformance class, the test that says whether the part can be had at all comes first."""
+    last_parent, rank = None, -1
+    ranks: dict[pytest.Item, tuple[int, bool]] = {}
+    for item in items:
+        if item.parent is not last_parent:
+            last_parent, rank = item.parent, rank + 1
+        is_first = item.name in FIRST and getattr(getattr(item, "cls", None), "is_conformance", False)
+        ranks[item] = (rank, not is_first)
+    items.sort(key=ranks.__getitem__)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -30,8 +30,8 @@ class ExecutorConformance(Carrying, Running, Killing, Serving, Background, Conne
     The executor is loaded by its entry point, as a host does, so that its
     distribution must be installed.  The tests know nothing of it but the contract.  What it
     declares in ``capabilities`` is tried too; a test of what it does not declare is
-    skipped, and says so.  The whole takes a few seconds.  A test that would wait for ever for an
-    executor which blocks the process is ended by ``pytest-timeout``, if that is installed.
+    skipped, and says so.  The whole takes a few seconds.  A test that waits for ever for an
+    executor which blocks the process is ended by ``pytest-timeout`` after a minute.
 
     To be set or overridden:
 

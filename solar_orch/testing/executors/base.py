@@ -23,6 +23,11 @@ TASK: dict[str, Any] = {"task_id": "plan~task", "attempt": 1}
 class ExecutorKit:
     """Fixtures; see :class:`solar_orch.testing.ExecutorConformance`."""
 
+    #: By this the plug-in for pytest knows such classes.
+    is_conformance: ClassVar[bool] = True
+    # An executor that blocks the process would keep its author waiting for ever.
+    pytestmark: ClassVar[list[pytest.MarkDecorator]] = [pytest.mark.timeout(60)]
+
     name: ClassVar[str]
     options: ClassVar[Mapping[str, Any]] = {}
     deadline: ClassVar[float] = 10.0
