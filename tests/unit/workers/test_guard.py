@@ -739,6 +739,8 @@ def test_no_request_harms_it(
                 assert client.recv(100) in (b"", guard.DEAD)
     assert end_attempts_of(instance(), "another", 1, 10)
     [running] = keeper._live.values()
+    # The command tells of itself before its keeper has been told that it has begun.
+    wait_until(lambda: running.pid is not None)
     assert running.pid is not None
     assert alive(running.pid)
     assert guard_of(keeper) == pid
