@@ -38,9 +38,9 @@ def _address(name: str) -> cfg.Opt:
     return cfg.StrOpt(
         f"{name}_address",
         default=f"ipc://$runtime_dir/{name}.sock",
-        help=f"Where the {name} worker takes its calls: an ipc:// or tcp:// address of ZeroMQ. "
-        "An ipc socket must lie in a directory that only its owner can enter; "
-        "tcp is taken on loopback only.",
+        help=f"Where the {name} worker takes its calls, in the form that the executor understands. "
+        "That of zerorpc is ipc:// and the path of a socket, in a directory that only its owner can enter, "
+        "or tcp:// with host and port, on loopback only.",
     )
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, cast
 
 from solar_orch import plugins
 from solar_orch.executors.base import Executor
-from solar_orch.extensions import address_of, configured_executor
+from solar_orch.extensions import address_of, configured_executor, naming_address_option
 
 if TYPE_CHECKING:
     from solar_orch.host import Host
@@ -24,13 +24,15 @@ def construct_worker(host: Host, name: str) -> Executor:
     Opens nothing.  The executor is also set as ``worker.executor``.
 
     :raises PluginError: if a hook or the configured executor cannot be had, or fails
+    :raises AddressError: if the executor takes no such address
     """
     worker = host.workers[name]
     for hook in plugins.load_all(plugins.construct_hooks(name), conf=host.conf):
         plugins.call(hook, hook.obj, worker, host.clients)
     chosen = configured_executor(host.conf)
     address = address_of(host.conf, name)
-    executor = cast(Executor, plugins.call(chosen, chosen.obj.Executor, worker, address))
+    with naming_address_option(name):
+        executor = cast(Executor, plugins.call(chosen, chosen.obj.Executor, worker, address))
     worker.executor = executor
     return executor
 

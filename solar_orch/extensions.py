@@ -11,13 +11,15 @@ The author of a fourth worker needs one line for each::
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, cast
 
 from oslo_config import cfg
 
 from solar_orch import plugins
 from solar_orch.config import GROUP, AssumedOpt
+from solar_orch.errors import AddressError, AddressInUse
 from solar_orch.executors.base import Client
 from solar_orch.workers.base import Worker
 
@@ -46,11 +48,24 @@ def make_client(conf: cfg.ConfigOpts, name: str, address: str | None = None) -> 
 
     :param address: where the worker takes its calls; what the configuration says when None
     :raises PluginError: if the executor cannot be had, or its ``Client`` fails
+    :raises AddressError: if that takes no such address
     """
     executor = configured_executor(conf)
-    client = cast(Client, plugins.call(executor, executor.obj.Client, address or address_of(conf, name)))
+    with naming_address_option(name):
+        client = cast(Client, plugins.call(executor, executor.obj.Client, address or address_of(conf, name)))
     client.send_timeout = conf[GROUP].send_timeout
     return client
+
+
+@contextlib.contextmanager
+def naming_address_option(name: str) -> Iterator[None]:
+    """Have an error of the address of a worker say which option gives it."""
+    try:
+        yield
+    except AddressInUse:
+        raise
+    except AddressError as error:
+        raise AddressError(error.address, f"{error.problem} (option {name}_address)") from error
 
 
 def configured_executor(conf: cfg.ConfigOpts) -> plugins.Plugin:

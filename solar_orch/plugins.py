@@ -16,6 +16,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+import oslo_config
 import stevedore
 from stevedore import NamedExtensionManager
 
@@ -276,7 +277,7 @@ MACHINERY = (
     __file__,
     *(
         os.path.dirname(os.path.abspath(module.__file__)) + os.sep
-        for module in (importlib, stevedore)
+        for module in (importlib, stevedore, oslo_config)
         if module.__file__
     ),
 )

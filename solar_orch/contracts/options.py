@@ -71,6 +71,10 @@ def _said_by(function: Callable[[], Any]) -> Options:
     return _SAID[function]
 
 
+# What fails within is told under the name that its author knows.
+brought_by.__qualname__ = FUNCTION
+
+
 def _checked(said: Any) -> Options:
     expected = f"{FUNCTION}() must return a list of (group, [option, ...]), the options as of oslo.config"
     found: Options = []

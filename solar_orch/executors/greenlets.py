@@ -152,6 +152,9 @@ class GreenletExecutor:
     def accept(self, name: str, ctxt: Any, args: Any, kwargs: Any) -> bool:
         """Take one call that has arrived; returns at once and raises nothing, whatever it is given.
 
+        ``pool_size`` calls are made at once, and 10,000 may wait; what comes beyond
+        that is dropped, counted, and sent again by whoever still wants it.
+
         :return: whether calls wait for others to end, so that who brings more should give way to them
         """
         if not self._taking:
@@ -330,7 +333,7 @@ class GreenletExecutor:
         """Begin to listen.  What it raises, :meth:`run` raises, after the two methods below."""
 
     def receive(self) -> None:
-        """Give what arrives to :meth:`accept` until killed."""
+        """Give what arrives to :meth:`accept` until killed; to return is to fail, even after ``refuse()``."""
         while not self._stop_asked.wait(_LONG):
             pass
 
