@@ -19,9 +19,6 @@ from solar_orch.testing.plans import Call
 from solar_orch.workers.base import Worker
 from solar_orch.workers.calls import Ctxt, Stopping
 
-#: What every client has of its own, so that no method can be called under such a name.
-_OF_CLIENTS = frozenset({"address", "close", "send_timeout"})
-
 
 class WorkerConformance(Conformance):
     """Proves that a driver does what :class:`solar_orch.workers.base.Worker` promises of all workers."""
@@ -60,7 +57,7 @@ class WorkerConformance(Conformance):
     def test_its_surface_is_its_public_methods(self, solar: Solar) -> None:
         """What looks like a public method can be called: no other callable has a public name.
 
-        And all controls are methods, none of which is called like an attribute of clients.
+        And all controls are methods.
         """
         worker = self._made(solar)
         lacking = _public_callables(type(worker)) - worker.methods.keys()
@@ -70,8 +67,6 @@ class WorkerConformance(Conformance):
         )
         unknown = worker.controls - worker.methods.keys()
         assert not unknown, f"these controls are no methods: {', '.join(sorted(unknown))}"
-        taken = worker.methods.keys() & _OF_CLIENTS
-        assert not taken, f"to every client this means something else: {', '.join(sorted(taken))}"
 
     def test_each_method_takes_a_context(self, solar: Solar) -> None:
         """``ctxt`` comes first in each call, whatever else a method takes."""

@@ -90,7 +90,7 @@ def test_a_second_signal_reaches_those_whose_turn_has_not_come(supervised: Proce
     supervised.send(signal.SIGTERM)
     supervised.must_leave_none([system_log])
     os.kill(scheduler, signal.SIGCONT)
-    assert supervised.end() == 0
+    assert supervised.end() == 1
     assert "is killed" not in supervised.log
 
 
