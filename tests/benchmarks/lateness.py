@@ -7,7 +7,7 @@ import statistics
 import time
 from pathlib import Path
 
-from faults.packages import install
+from packages import install
 
 from benchmarks import probe
 from benchmarks.results import Results

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 
 import pytest
@@ -80,3 +81,8 @@ def test_results_are_read_as_they_were_written(tmp_path: Path):
     results.write(tmp_path / "bench.json")
     assert Results.read(tmp_path / "bench.json") == results
     assert len(tables.figures(results)) == 1 + len(FIGURES)
+
+
+def test_all_that_is_run_by_one_call_can_be_imported():
+    for name in ("__main__", "extras", "lateness", "restart", "commands", "publish"):
+        importlib.import_module(f"benchmarks.{name}")
