@@ -12,7 +12,7 @@ from solar_orch.config import GROUP
 from solar_orch.errors import AddressError, DatabaseUnavailable, NoPeer, describe
 from solar_orch.executors.address import is_locked, parse
 from solar_orch.extensions import address_of
-from solar_orch.store.instance import is_known_dead, is_of_this_machine
+from solar_orch.store.instance import is_of_this_machine
 
 if TYPE_CHECKING:
     from oslo_config import cfg
@@ -42,15 +42,11 @@ def missing_workers(conf: cfg.ConfigOpts, store: Store) -> list[str]:
 
 
 def _is_up(conf: cfg.ConfigOpts, name: str, rows: list[WorkerRow]) -> bool:
-    if any(_beats(conf, row) for row in rows):
+    if any(row.is_up(conf[GROUP].lease) for row in rows):
         return True
     host = socket.gethostname()
     addresses = [address_of(conf, name), *(row.address for row in rows if row.host == host)]
     return any(is_served(conf, address) for address in addresses)
-
-
-def _beats(conf: cfg.ConfigOpts, row: WorkerRow) -> bool:
-    return row.age < conf[GROUP].lease and not is_known_dead(row.instance)
 
 
 def can_be_reached(conf: cfg.ConfigOpts, address: str, rows: Sequence[WorkerRow]) -> bool:
@@ -62,7 +58,7 @@ def can_be_reached(conf: cfg.ConfigOpts, address: str, rows: Sequence[WorkerRow]
     """
     return is_served(conf, address) or any(
         row.address == address
-        and _beats(conf, row)
+        and row.is_up(conf[GROUP].lease)
         # The path of a socket means something else on another host.
         and (is_of_this_machine(row.instance) or not _is_of_one_host(address))
         for row in rows

@@ -10,7 +10,6 @@ from solar_orch.api.base import Verbs
 from solar_orch.config import GROUP
 from solar_orch.errors import InvalidChange
 from solar_orch.states import State
-from solar_orch.store.instance import is_known_dead
 
 if TYPE_CHECKING:
     from solar_orch.api.follow import Follower
@@ -59,7 +58,7 @@ class Viewing(Verbs):
                 row.started_at,
                 max(0.0, row.age),
                 loads.get(row.instance, 0) if row.name == "tasks" else 0,
-                row.age < lease and not is_known_dead(row.instance),
+                row.is_up(lease),
             )
             for row in self.store.workers.all()
         ]

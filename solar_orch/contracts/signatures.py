@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 
@@ -20,15 +20,7 @@ def require_callable(function: Any, role: str, parameters: Sequence[str]) -> Non
     :raises ContractBroken: if not
     """
     expected = f"{role}({', '.join(parameters)})"
-    signature = _signature(function, expected)
-    if signature is None:
-        return
-    try:
-        signature.bind(*parameters)
-    except TypeError as error:
-        raise ContractBroken(
-            f"must be callable as {expected}, but is {name_of(function)}{_plain(signature)}: {error}"
-        ) from error
+    _bound(function, expected, lambda signature: signature.bind(*parameters))
 
 
 def require_first_argument(function: Any, expected: str) -> None:
@@ -37,15 +29,7 @@ def require_first_argument(function: Any, expected: str) -> None:
     :param expected: how it will be called, for the message
     :raises ContractBroken: if not
     """
-    signature = _signature(function, expected)
-    if signature is None:
-        return
-    try:
-        signature.bind_partial("ctxt")
-    except TypeError as error:
-        raise ContractBroken(
-            f"must be callable as {expected}, but is {name_of(function)}{_plain(signature)}: {error}"
-        ) from error
+    _bound(function, expected, _bind_first)
 
 
 #: Names of a first parameter that takes a context; one that begins with _ is not used.
@@ -58,8 +42,7 @@ def require_context_first(function: Any, expected: str) -> None:
     :param expected: how it will be called, for the message
     :raises ContractBroken: if not
     """
-    require_first_argument(function, expected)
-    signature = _signature(function, expected)
+    signature = _bound(function, expected, _bind_first)
     if signature is None:
         return
     first = next(iter(signature.parameters.values()))
@@ -70,6 +53,28 @@ def require_context_first(function: Any, expected: str) -> None:
             f"must be callable as {expected}, but the first parameter of"
             f" {name_of(function)}{_plain(signature)} is {first.name!r}: the context comes first, as ctxt"
         )
+
+
+def _bind_first(signature: inspect.Signature) -> object:
+    return signature.bind_partial("ctxt")
+
+
+def _bound(
+    function: Any, expected: str, bind: Callable[[inspect.Signature], object]
+) -> inspect.Signature | None:
+    """The signature, to which arguments could be bound; None if it does not tell.
+
+    :raises ContractBroken: if they cannot be
+    """
+    signature = _signature(function, expected)
+    if signature is not None:
+        try:
+            bind(signature)
+        except TypeError as error:
+            raise ContractBroken(
+                f"must be callable as {expected}, but is {name_of(function)}{_plain(signature)}: {error}"
+            ) from error
+    return signature
 
 
 def _signature(function: Any, expected: str) -> inspect.Signature | None:

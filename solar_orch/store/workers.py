@@ -11,7 +11,7 @@ from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.engine import Connection
 
 from solar_orch.store.database import Database, db_now
-from solar_orch.store.instance import instance
+from solar_orch.store.instance import instance, is_known_dead
 from solar_orch.store.schema import workers
 
 #: Seconds without a beat after which a worker that did not say that it stops is forgotten.
@@ -29,6 +29,10 @@ class WorkerRow:
     address: str
     started_at: float
     age: float
+
+    def is_up(self, lease: float) -> bool:
+        """Whether its beat is younger than a lease, in seconds, and its process not known to be gone."""
+        return self.age < lease and not is_known_dead(self.instance)
 
 
 class Workers:
